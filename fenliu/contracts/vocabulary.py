@@ -56,6 +56,4 @@ class Skill:
 def skills() -> dict[str, Skill]:
     """All skills by slug."""
     table = tomllib.loads(files("fenliu.contracts").joinpath("skills.toml").read_text(encoding="utf-8"))
-    return {
-        slug: Skill(slug, row["label"]["en"], row["label"]["zh"], row["fallback"]) for slug, row in table.items()
-    }
+    return {slug: Skill(slug, row["label"]["en"], row["label"]["zh"], row["fallback"]) for slug, row in table.items()}

@@ -1,0 +1,273 @@
+"""Transactions on PostgreSQL and SQLite. The only commit of the whole code base happens here.
+
+    async with db.begin() as tx:
+        row = (await tx.execute(select(...))).one()
+        tx.emit(TicketReceived(...), key=ticket_id, sequence=1)
+
+Both databases run the same statements (design D13). SQLite has one writer connection, so writers queue; readers have
+connections of their own. Time-outs are everywhere: waiting for a connection, a statement, a lock, an idle transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol, TypeVar
+
+from google.protobuf.message import Message
+from sqlalchemy import CursorResult, DateTime, Executable, Table, TypeDecorator, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from fenliu.chassis.clock import Clock, SystemClock
+from fenliu.chassis.errors import Transient
+
+T = TypeVar("T")
+
+RETRIED_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+"""Serialization failure, deadlock, lock not available: the same transaction may succeed when it is run again."""
+
+
+class DatabaseUnavailable(Transient):
+    """The database does not answer. Nothing was changed; try again shortly."""
+
+    slug = "database-unavailable"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime on both databases. SQLite keeps no zone, so it is taken off and put on again here."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime was about to be stored; give it a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class OutboxWriter(Protocol):
+    """What `Transaction.emit` hands its events to, just before the commit."""
+
+    async def write(self, tx: Transaction, events: Sequence[Emitted]) -> None:
+        """Insert one outbox row per event with one statement."""
+        ...
+
+
+class Emitted:
+    """An event that waits for its transaction's commit."""
+
+    __slots__ = ("causation_id", "event", "event_id", "key", "sequence")
+
+    def __init__(self, event: Message, key: str, sequence: int, event_id: str | None, causation_id: str | None) -> None:
+        self.event = event
+        self.key = key
+        self.sequence = sequence
+        self.event_id = event_id
+        self.causation_id = causation_id
+
+
+class Transaction:
+    """One transaction. `now` is the moment at which it began, by the process's clock (aware, UTC)."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime, dialect: Literal["postgresql", "sqlite"]) -> None:
+        self.now = now
+        self.dialect = dialect
+        self._connection = connection
+        self._emitted: list[Emitted] = []
+        self._after_commit: list[Callable[[], object]] = []
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Run one statement; with a list of dicts, once per row in one round trip where the driver can."""
+        return await self._connection.execute(statement, parameters)
+
+    def insert(self, table: Table) -> postgresql.Insert:
+        """INSERT with ON CONFLICT for whichever database this is. Both spell it alike; typed as PostgreSQL's."""
+        chosen = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
+        return chosen(table)  # type: ignore[return-value]
+
+    def emit(
+        self,
+        event: Message,
+        *,
+        key: str,
+        sequence: int,
+        event_id: str | None = None,
+        causation_id: str | None = None,
+    ) -> None:
+        """Publish `event` if and only if this transaction commits.
+
+        key           record key; events of one key are published in the order of their commits.
+        sequence      position among the service's events of this type about this key; with the service's name and the
+                      key it makes the event id, so the same fact always gets the same id (design D3).
+        event_id      overrides that id.
+        causation_id  id of the event that led to this one; absent when a request or a clock did.
+        """
+        self._emitted.append(Emitted(event, key, sequence, event_id, causation_id))
+
+    def after_commit(self, call: Callable[..., object], *args: object) -> None:
+        """Call `call(*args)` once the commit is done; never after a rollback. Must not block; wake-ups only."""
+        self._after_commit.append(lambda: call(*args))
+
+
+class Database:
+    """A service's own database.
+
+    url                   postgresql+asyncpg://… or sqlite+aiosqlite:///path
+    outbox                takes what `emit` gives; None where the service publishes nothing.
+    pool_size             connections to PostgreSQL; SQLite has one writer and this many readers.
+    acquire_timeout_s     longest wait for a connection, seconds.
+    statement_timeout_s   longest statement, seconds.
+    lock_timeout_s        longest wait for a row lock (PostgreSQL) or for the file's writer (SQLite), seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        outbox: OutboxWriter | None = None,
+        clock: Clock | None = None,
+        pool_size: int = 8,
+        acquire_timeout_s: float = 5.0,
+        statement_timeout_s: float = 10.0,
+        lock_timeout_s: float = 5.0,
+    ) -> None:
+        self.url = url
+        self.clock: Clock = clock or SystemClock()
+        self.outbox = outbox
+        self.dialect: Literal["postgresql", "sqlite"] = "postgresql" if url.startswith("postgresql") else "sqlite"
+        if self.dialect == "postgresql":
+            engine = _postgres_engine(url, pool_size, acquire_timeout_s, statement_timeout_s, lock_timeout_s)
+            self._writer = self._reader = engine
+        else:
+            self._writer = _sqlite_engine(url, 1, acquire_timeout_s, lock_timeout_s, "BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(url, pool_size, acquire_timeout_s, lock_timeout_s, "BEGIN")
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        """Open a transaction; commit when the block ends, roll back when it raises.
+
+        Raises DatabaseUnavailable when there is no connection or it broke; then it is unknown whether an interrupted
+        commit took place, which is why ids are deterministic.
+        """
+        async with _translated(), self._writer.begin() as connection:
+            tx = Transaction(connection, self.clock.now(), self.dialect)
+            yield tx
+            if tx._emitted:
+                if self.outbox is None:
+                    raise RuntimeError("this service publishes nothing, yet an event was emitted")
+                await self.outbox.write(tx, tx._emitted)
+        for call in tx._after_commit:
+            call()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """Open a transaction that only reads; it never waits for writers."""
+        async with _translated(), self._reader.connect() as connection:
+            yield Transaction(connection, self.clock.now(), self.dialect)
+
+    async def run(self, work: Callable[[Transaction], Awaitable[T]], *, attempts: int = 5) -> T:
+        """Run `work` in a transaction, again with jitter when the database asks for it (deadlock, serialization)."""
+        for attempt in range(1, attempts + 1):
+            try:
+                async with self.begin() as tx:
+                    return await work(tx)
+            except DBAPIError as error:
+                if attempt == attempts or not is_retriable(error):
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")
+
+    async def ping(self) -> datetime:
+        """The database's own clock (aware, UTC). Raises DatabaseUnavailable."""
+        now = "SELECT now()" if self.dialect == "postgresql" else "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"
+        async with self.read() as tx:
+            value = (await tx.execute(text(now))).scalar_one()
+        return value if isinstance(value, datetime) else datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._writer.dispose()
+        if self._reader is not self._writer:
+            await self._reader.dispose()
+
+
+def is_retriable(error: DBAPIError) -> bool:
+    """True where running the whole transaction again may succeed."""
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    return state in RETRIED_SQLSTATES or "database is locked" in str(error.orig)
+
+
+def is_disconnect(error: DBAPIError) -> bool:
+    """True where the connection or the server went away, or the server is read-only or starting."""
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
+    return (
+        bool(error.connection_invalidated) or state[:2] in {"08", "53"} or state in {"57P01", "57P02", "57P03", "25006"}
+    )
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except (PoolTimeoutError, ConnectionError, OSError, TimeoutError) as error:
+        raise DatabaseUnavailable() from error
+    except DBAPIError as error:
+        if is_disconnect(error) or (isinstance(error, OperationalError) and not is_retriable(error)):
+            raise DatabaseUnavailable() from error
+        raise
+
+
+def _postgres_engine(url: str, pool: int, acquire_s: float, statement_s: float, lock_s: float) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=acquire_s,
+        pool_recycle=1800,
+        connect_args={
+            "timeout": acquire_s,
+            "command_timeout": statement_s + 1,
+            "server_settings": {
+                "application_name": "fenliu",
+                "timezone": "UTC",
+                "statement_timeout": str(int(statement_s * 1000)),
+                "lock_timeout": str(int(lock_s * 1000)),
+                "idle_in_transaction_session_timeout": str(int(statement_s * 3000)),
+            },
+        },
+    )
+
+
+def _sqlite_engine(url: str, pool: int, acquire_s: float, lock_s: float, begin: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url, pool_size=pool, max_overflow=0, pool_timeout=acquire_s, connect_args={"timeout": lock_s}
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def on_connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # the driver's implicit BEGIN would come too late for a write lock
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def on_begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
