@@ -91,7 +91,7 @@ class Transaction:
         self._emitted: list[Emitted] = []
         self._after_commit: list[Callable[[], object]] = []
 
-    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
         """Run one statement; with a list of dicts, once per row in one round trip where the driver can."""
         return await self._connection.execute(statement, parameters)
 
