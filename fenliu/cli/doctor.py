@@ -1,0 +1,132 @@
+"""`fenliu doctor`: looks at everything that has to be right, and says what to do where it is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import httpx2
+
+from fenliu.chassis.messaging.kafka import Inspector, KafkaOptions, KafkaUnavailable
+from fenliu.cli import catalogue
+from fenliu.cli.home import SERVICES, Home
+from fenliu.contracts.topics import CATALOGUE
+
+LAG_LIMIT = 1_000
+"""Records behind above which a consumer is called late."""
+
+CLOCK_LIMIT_S = 2.0
+"""The Date header of HTTP has whole seconds, so a smaller difference cannot be seen here."""
+
+DISK_LIMIT_BYTES = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. advice: what to do; empty where it is fine."""
+
+    subject: str
+    what: str
+    advice: str = ""
+
+
+async def examine(home: Home) -> bool:
+    """Print every finding; True where nothing needs to be done."""
+    healthy = True
+    async for finding in findings(home):
+        healthy = healthy and not finding.advice
+        print(f"{'ok ' if not finding.advice else 'BAD'} {finding.subject:<12} {finding.what}")
+        if finding.advice:
+            print(f"    → {finding.advice}")
+    return healthy
+
+
+async def findings(home: Home) -> AsyncIterator[Finding]:
+    """Everything that is looked at, in the order in which trouble spreads."""
+    yield python()
+    yield disk(home)
+    async for finding in services(home):
+        yield finding
+    async for finding in broker(os.environ.get("FENLIU_KAFKA_BOOTSTRAP") or home.bootstrap):
+        yield finding
+
+
+def python() -> Finding:
+    """Interpreter and SQLite."""
+    what = f"Python {sys.version.split()[0]}, SQLite {sqlite3.sqlite_version}"
+    if sqlite3.sqlite_version_info < (3, 35):
+        return Finding("python", what, "SQLite is older than 3.35; use a newer Python build, or PostgreSQL")
+    return Finding("python", what)
+
+
+def disk(home: Home) -> Finding:
+    """Space where the embedded home is."""
+    folder = home.path if home.path.exists() else home.path.absolute().parent
+    free = shutil.disk_usage(folder).free
+    what = f"{free / 1e9:.1f} GB free in {folder}"
+    return Finding("disk", what, "" if free > DISK_LIMIT_BYTES else "make room, or move the data: FENLIU_HOME=…")
+
+
+async def services(home: Home) -> AsyncIterator[Finding]:
+    """Each service's readiness, which covers its database and migrations, and its clock."""
+    async with httpx2.AsyncClient(timeout=5) as client:
+        for name in SERVICES:
+            url = os.environ.get(f"FENLIU_{name.upper()}_URL") or home.url(name)
+            yield await service(client, name, url)
+
+
+async def service(client: httpx2.AsyncClient, name: str, url: str) -> Finding:
+    """One service."""
+    try:
+        answer = await client.get(f"{url}/readyz")
+    except httpx2.HTTPError as error:
+        advice = f"start it (fenliu up, or fenliu run {name}); elsewhere? set FENLIU_{name.upper()}_URL"
+        return Finding(name, f"{url} does not answer: {type(error).__name__}", advice)
+    if answer.status_code != 200:
+        return Finding(name, f"{url} is not ready", f"read {url}/readyz: {answer.text[:300]}")
+    skew_s = abs(parsedate_to_datetime(answer.headers["date"]).timestamp() - time.time())
+    if skew_s > CLOCK_LIMIT_S:
+        return Finding(name, f"its clock is {skew_s:.0f} s away from this machine's", "synchronise both (chrony, NTP)")
+    return Finding(name, f"{url} is ready")
+
+
+async def broker(bootstrap: str) -> AsyncIterator[Finding]:
+    """The broker, the catalogue's topics, and every consumer's lag."""
+    inspector = Inspector(KafkaOptions(bootstrap, start_timeout_s=3))
+    try:
+        existing = await inspector.topics()
+        yield Finding("broker", f"{bootstrap} answers")
+        missing = [topic.name for topic in CATALOGUE.values() if topic.name not in existing]
+        advice = "fenliu topics apply" if missing else ""
+        yield Finding("topics", f"missing: {', '.join(missing)}" if missing else "all exist", advice)
+        for topic in CATALOGUE.values():
+            if topic.name in existing:
+                for lag in await catalogue.lags(inspector, topic):
+                    yield behind(lag)
+                yield await dead(inspector, topic.name, topic.dead_letter)
+    except KafkaUnavailable as error:
+        yield Finding("broker", f"{bootstrap}: {error}", "start the broker, or set FENLIU_KAFKA_BOOTSTRAP=host:port")
+    finally:
+        await inspector.close()
+
+
+def behind(lag: catalogue.Lag) -> Finding:
+    """Whether a consumer keeps up."""
+    service = lag.group.partition(".")[0]
+    if lag.records is None:
+        return Finding("lag", f"{lag.group} has never committed", f"is {service} running? see its /readyz and log")
+    advice = f"see docs/runbooks/no-progress.md; scale {service} out" if lag.records > LAG_LIMIT else ""
+    return Finding("lag", f"{lag.group} is {lag.records} records behind", advice)
+
+
+async def dead(inspector: Inspector, topic: str, dead_letter: str) -> Finding:
+    """Whether records of a topic died."""
+    kept = sum((await inspector.end_offsets([dead_letter])).values())
+    kept -= sum((await inspector.begin_offsets([dead_letter])).values())
+    return Finding("dead letters", f"{topic}: {kept}", f"fenliu dlq list {topic}" if kept else "")

@@ -1,0 +1,35 @@
+"""The dictionary of services: where each one's settings and composition root are."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from fenliu.chassis.service import Service
+from fenliu.chassis.settings import ServiceSettings, load
+from fenliu.cli.home import SERVICES
+
+
+def settings_class(name: str) -> type[ServiceSettings]:
+    """The Settings class of a service. Raises KeyError for a name that is not in SERVICES."""
+    if name not in SERVICES:
+        raise KeyError(name)
+    found: type[ServiceSettings] = import_module(f"services.{name}.settings").Settings
+    return found
+
+
+def settings(name: str) -> ServiceSettings:
+    """A service's settings from the environment. Raises BadSettings."""
+    return load(settings_class(name))
+
+
+def build(name: str, values: ServiceSettings) -> Service:
+    """The service, composed but not started."""
+    service: Service = import_module(f"services.{name}.main").build(values)
+    return service
+
+
+def run(name: str) -> None:
+    """Run a service until SIGTERM or SIGINT. Raises BadSettings."""
+    from fenliu.chassis.service import run as run_service
+
+    run_service(build(name, settings(name)))

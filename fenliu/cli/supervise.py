@@ -1,0 +1,169 @@
+"""Child processes of `fenliu up`: started in order, watched, and stopped in the reverse order with nobody left over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+STOP_AFTER_S = 15.0
+"""Seconds that a child gets between SIGTERM and SIGKILL: above the services' own graceful stop."""
+
+LOG_LIMIT_BYTES = 20_000_000
+"""A log above this size is set aside as .1 at the next start, so that a home does not grow without end."""
+
+
+class ChildDied(Exception):
+    """A part of the stack ended by itself."""
+
+    def __init__(self, name: str, code: int, log: Path) -> None:
+        self.name = name
+        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        super().__init__(f"{name} ended {how}. Its last lines, from {log}:\n{last_lines(log)}")
+
+
+class NotReady(Exception):
+    """A part of the stack did not become ready in time."""
+
+
+class PortTaken(Exception):
+    """A port that is needed belongs to somebody else."""
+
+
+@dataclass
+class Child:
+    """One running process and the file that takes what it writes."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    log: Path
+
+
+@dataclass
+class Supervisor:
+    """Starts children; each in a session of its own, so that Ctrl-C reaches only the supervisor, which stops them in
+    order. Their standard input is a pipe that closes with the supervisor (see guard.py)."""
+
+    logs: Path
+    children: list[Child] = field(default_factory=list)
+
+    async def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Start one child; what it writes goes to <logs>/<name>.log."""
+        log = self.logs / f"{name}.log"
+        if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=dict(env),
+                start_new_session=True,
+            )
+        self.children.append(Child(name, process, log))
+
+    async def watch(self) -> None:
+        """Wait until some child ends by itself, then raise ChildDied."""
+        waits = {asyncio.create_task(child.process.wait()): child for child in self.children}
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            child = waits[done.pop()]
+            raise ChildDied(child.name, child.process.returncode or 0, child.log)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def until_listening(self, port: int, within_s: float) -> None:
+        """Wait until somebody accepts connections on loopback's `port`. Raises NotReady or ChildDied."""
+        async with _deadline(within_s, f"nothing listens on port {port}"):
+            while not listens(port):
+                self._check()
+                await asyncio.sleep(0.02)
+
+    async def until_ready(self, name: str, url: str, within_s: float) -> None:
+        """Wait until `url`/readyz answers 200. Raises NotReady or ChildDied."""
+        late = f"{name} is not ready; see {self.logs / name}.log and {url}/readyz"
+        async with httpx2.AsyncClient(timeout=2) as client, _deadline(within_s, late):
+            while not await _answers_ok(client, f"{url}/readyz"):
+                self._check()
+                await asyncio.sleep(0.1)
+
+    def _check(self) -> None:
+        for child in self.children:
+            if child.process.returncode is not None:
+                raise ChildDied(child.name, child.process.returncode, child.log)
+
+    async def stop(self) -> None:
+        """Stop every child, last started first, the services among them together; kill whoever does not stop."""
+        services = [child for child in self.children if child.name != "broker"]
+        brokers = [child for child in self.children if child.name == "broker"]
+        for group in (services, brokers):
+            await asyncio.gather(*(stop_child(child) for child in reversed(group)))
+        self.children.clear()
+
+
+async def stop_child(child: Child) -> None:
+    """SIGTERM, then SIGKILL for the whole session after STOP_AFTER_S seconds."""
+    process = child.process
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), STOP_AFTER_S)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def claim_ports(ports: Mapping[str, int]) -> None:
+    """Raise PortTaken, in words that say what to do, where one of `ports` (name → port) is in use."""
+    taken = {name: port for name, port in ports.items() if listens(port)}
+    if taken:
+        which = ", ".join(f"{port} ({name})" for name, port in taken.items())
+        raise PortTaken(
+            f"In use on this machine: port {which}. Perhaps Fenliu already runs here. "
+            "Stop what holds the port, or move all ports: PORT_BASE=18000 make up (or fenliu up --port-base 18000)."
+        )
+
+
+def listens(port: int) -> bool:
+    """True where something accepts connections on loopback's `port`."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def last_lines(log: Path, count: int = 15) -> str:
+    """The last lines of a log; a sentence where it is empty."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return "\n".join(f"  {line}" for line in lines[-count:]) or "  (it wrote nothing)"
+
+
+def fenliu(*arguments: str) -> list[str]:
+    """The command line of this very program with other arguments."""
+    return [sys.executable, "-m", "fenliu.cli.main", *arguments]
+
+
+@contextlib.asynccontextmanager
+async def _deadline(within_s: float, message: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(within_s):
+            yield
+    except TimeoutError as error:
+        raise NotReady(f"After {within_s:.0f} s: {message}") from error
+
+
+async def _answers_ok(client: httpx2.AsyncClient, url: str) -> bool:
+    with contextlib.suppress(httpx2.HTTPError):
+        return (await client.get(url)).status_code == 200
+    return False
