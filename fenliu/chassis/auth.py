@@ -167,7 +167,7 @@ class BrowserKeys:
         """Every origin that some key allows; CORS answers only these."""
 
     def verify(self, key: str, origin: str | None) -> Principal:
-        """The storefront that a key names. Raises InvalidToken for an unknown key or an origin that is not the key's."""
+        """The storefront that a key names. Raises InvalidToken for an unknown key, or an origin not its own."""
         found = self._keys.get(key)
         if found is None:
             raise InvalidToken("This publishable key is not known here.")

@@ -2,12 +2,139 @@
 
 A route asks for its caller like this:
 
-    @router.get("/v1/things/{thing_id}")
-    async def read_thing(thing_id: Identifier, caller: Annotated[Principal, require("agent", "supervisor")]) -> Thing: ...
+    @router.get("/v1/things/{thing_id}", responses=problem_responses(404))
+    async def read_thing(thing_id: Identifier, caller: Annotated[Principal, require("agent")]) -> Thing: ...
 
 `require(*roles)` answers 401 without a valid token, 403 without one of the roles; no roles: any valid token.
 `require("storefront", browser_keys=True)` also lets publishable browser keys in. `Identifier` is a str of 1 to 128
-visible characters without control characters; `Text(max)` likewise for free text. Request models inherit from
-`StrictModel` (pydantic, strict, extra forbidden). Raise errors of the five kinds; they become problem+json here.
-`problem_responses(404, 409)` gives the `responses=` of a route. `page(items, next)` and `Cursor` do lists.
+visible characters without control characters; `Annotated[str, Text(4000)]` likewise for free text. Request models
+inherit from `StrictModel` (pydantic, strict, extra forbidden; `Moment` for datetimes). Raise errors of the five kinds;
+they become problem+json here. `problem_responses(404, 409)` gives the `responses=` of a route. Lists take
+`paging: Paged` and return `Page[Thing]` made by `page(items, next)`; `Cursor.encode/decode` make and read cursors.
+`@deadline(3600)` under the route's decorator declares a stream or a long poll.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp
+
+from fenliu.chassis import http_health
+from fenliu.chassis.auth import BrowserKeys, Tokens
+from fenliu.chassis.clock import Clock, SystemClock
+from fenliu.chassis.errors import FenliuError
+from fenliu.chassis.http_access import Authenticator, require
+from fenliu.chassis.http_body import StrictRequest, adopt, deadline, parse_json
+from fenliu.chassis.http_fields import (
+    BadCursor,
+    Cursor,
+    Identifier,
+    Moment,
+    Page,
+    Paged,
+    Paging,
+    StrictModel,
+    Text,
+    page,
+)
+from fenliu.chassis.http_guard import Facts, Guard, Limits
+from fenliu.chassis.http_health import Health
+from fenliu.chassis.http_limits import TokenBuckets
+from fenliu.chassis.http_openapi import openapi
+from fenliu.chassis.http_problems import (
+    Problem,
+    on_fenliu_error,
+    on_http_exception,
+    on_validation_error,
+    problem,
+    problem_responses,
+)
+from fenliu.chassis.settings import ServiceSettings
+
+__all__ = [
+    "BadCursor",
+    "Cursor",
+    "Facts",
+    "Guard",
+    "Health",
+    "Identifier",
+    "Moment",
+    "Page",
+    "Paged",
+    "Paging",
+    "Problem",
+    "StrictModel",
+    "StrictRequest",
+    "Text",
+    "create_app",
+    "deadline",
+    "page",
+    "parse_json",
+    "problem",
+    "problem_responses",
+    "require",
+]
+
+
+def create_app(
+    name: str,
+    settings: ServiceSettings,
+    routers: Sequence[APIRouter],
+    *,
+    clock: Clock | None = None,
+    health: Health | None = None,
+    links: Mapping[str, str] | None = None,
+) -> FastAPI:
+    """The HTTP application of one service: its routes behind the guard, and the standard routes.
+
+    health  what the health routes look at; None: nothing is checked.
+    links   what `/` shows besides the standard routes: path → sentence.
+    The guard is `app.state.guard` (to end streams at the stop), the health board `app.state.health`.
+    """
+    board = health or Health()
+    app = FastAPI(
+        title=f"Fenliu {name}",
+        version=http_health.fenliu_version(),
+        docs_url=None,  # their pages load scripts from foreign hosts
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            FenliuError: on_fenliu_error,
+            HTTPException: on_http_exception,
+            RequestValidationError: on_validation_error,
+        },
+    )
+    for router in (http_health.routes(name, board, links or {}), *routers):
+        for route in router.routes:
+            if not isinstance(route, APIRoute):
+                raise TypeError(f"{route!r}: give create_app every router by itself, routes are not nested here")
+            app.router.routes.append(adopt(route))
+    browser_keys = BrowserKeys(settings.browser_keys)
+    guard = Guard(
+        _stack(app),
+        limits=Limits(
+            settings.body_limit_bytes, settings.request_deadline_s, settings.max_in_flight, settings.max_streams
+        ),
+        authenticator=Authenticator(
+            Tokens(settings.token_key.get_secret_value()), browser_keys, clock or SystemClock()
+        ),
+        buckets=TokenBuckets(settings.tenant_rate_per_s, settings.tenant_burst),
+        origins=browser_keys.origins | set(settings.page_origins),
+    )
+    app.middleware_stack = guard
+    app.state.guard = guard
+    app.state.health = board
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _stack(app: FastAPI) -> ASGIApp:
+    """What lies between guard and routes. The framework's own would answer bugs in plain text, twice logged."""
+    return ExceptionMiddleware(AsyncExitStackMiddleware(app.router), handlers=app.exception_handlers)

@@ -14,8 +14,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 import structlog
@@ -27,7 +28,10 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
 )
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()
 """What `/metrics` shows."""
@@ -65,6 +69,23 @@ SLOW_BUCKETS = (
 
 Labels = Mapping[str, Collection[str] | None]
 """Label name → its closed set; None where the set is closed by construction (route templates, names of loops)."""
+
+
+class RequestIds(NamedTuple):
+    """Which request this code runs for. traceparent: W3C trace context of the caller; empty where there was none."""
+
+    request_id: str
+    traceparent: str
+
+
+REQUEST: ContextVar[RequestIds | None] = ContextVar("fenliu_request", default=None)
+"""Set by the HTTP guard; None outside of requests. Every log line of a request carries its id."""
+
+
+def current_traceparent() -> str:
+    """The trace context to put on events that this request causes; empty outside of requests and traces."""
+    ids = REQUEST.get()
+    return ids.traceparent if ids is not None else ""
 
 
 @dataclass(frozen=True)
@@ -213,34 +234,43 @@ def _declare(
     return metric
 
 
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.StackInfoRenderer(),
+]
+
+# At import, so that whatever imports a service without starting it (tests, tools) logs through the standard library
+# as well; structlog's own default would print the local variables of every frame.
+structlog.configure(
+    processors=[structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=True,
+)
+
+
 def configure_logging(service: str, *, level: str = "INFO") -> None:
     """Send every log of the process, also the libraries', through one formatter: one line of JSON, or colours in a tty.
 
     Only named fields are logged: never bodies, texts or addresses of people.
     """
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
-    )
     tty = sys.stderr.isatty()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=_SHARED,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _naming(service),
-                *([structlog.dev.ConsoleRenderer()] if tty else [structlog.processors.format_exc_info, _one_line]),
+                *(
+                    [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+                    if tty
+                    else [structlog.processors.format_exc_info, _one_line]
+                ),
             ],
         )
     )
@@ -257,6 +287,9 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
 def _naming(service: str) -> structlog.typing.Processor:
     def add(_: Any, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
         fields["service"] = service
+        ids = REQUEST.get()
+        if ids is not None:
+            fields.setdefault("request_id", ids.request_id)
         return fields
 
     return add
