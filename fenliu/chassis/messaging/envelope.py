@@ -6,13 +6,24 @@ repeat, trace it or dead-letter it without decoding the value.
 
 from __future__ import annotations
 
+import struct
+import uuid
+from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from google.protobuf.message import Message
 
 PROTOBUF = "application/protobuf"
 JSON = "application/json"
+OUTSIDE = "outside"
+
+EVENTS_NAMESPACE = uuid.UUID("5e0c3a7e-3c8b-5d0e-9d6f-0f0b8a6c1f11")
+
+current_traceparent: ContextVar[str] = ContextVar("current_traceparent", default="")
+"""W3C trace context of the work under way; empty outside a trace. What is emitted meanwhile carries it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +84,59 @@ class Outgoing:
     key: str
     event_id: str
     causation_id: str = ""
+
+
+def event_id_of(service: str, event_type: str, key: str, sequence: int) -> str:
+    """Id of a fact: the same service, type, key and sequence always give the same id (design D3)."""
+    return str(uuid.uuid5(EVENTS_NAMESPACE, f"{service}\x1f{event_type}\x1f{key}\x1f{sequence}"))
+
+
+def to_headers(envelope: Envelope) -> list[tuple[str, bytes]]:
+    """The headers that carry an envelope."""
+    headers = [
+        *_constant_headers(envelope.event_type, envelope.source, envelope.content_type),
+        ("ce_id", envelope.event_id.encode()),
+        ("ce_time", envelope.occurred_at.isoformat().replace("+00:00", "Z").encode()),
+        ("tenant", envelope.tenant_id.encode()),
+    ]
+    if envelope.causation_id:
+        headers.append(("ce_causationid", envelope.causation_id.encode()))
+    if envelope.traceparent:
+        headers.append(("traceparent", envelope.traceparent.encode()))
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _constant_headers(event_type: str, source: str, content_type: str) -> tuple[tuple[str, bytes], ...]:
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", event_type.encode()),
+        ("ce_source", source.encode()),
+        ("content-type", content_type.encode()),
+    )
+
+
+_LENGTHS = struct.Struct("<BI")
+
+
+def pack_headers(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    """Headers as one compact value for a column: length of name (1 byte), of value (4 bytes), name, value; repeated."""
+    parts = []
+    for name, value in headers:
+        encoded = name.encode()
+        parts += [_LENGTHS.pack(len(encoded), len(value)), encoded, value]
+    return b"".join(parts)
+
+
+def unpack_headers(packed: bytes) -> list[tuple[str, bytes]]:
+    """The opposite of pack_headers."""
+    headers = []
+    at = 0
+    while at < len(packed):
+        name_length, value_length = _LENGTHS.unpack_from(packed, at)
+        at += _LENGTHS.size
+        middle = at + name_length
+        end = middle + value_length
+        headers.append((packed[at:middle].decode(), packed[middle:end]))
+        at = end
+    return headers

@@ -10,7 +10,7 @@ What aiokafka 0.14 does, and what follows here:
 """
 
 from fenliu.chassis.messaging.kafka.consumer import KafkaConsumer
-from fenliu.chassis.messaging.kafka.inspector import Inspector, ensure_topics
+from fenliu.chassis.messaging.kafka.inspector import Inspector, ensure_topics, read_range
 from fenliu.chassis.messaging.kafka.options import KafkaOptions, KafkaUnavailable, RecordTooLarge
 from fenliu.chassis.messaging.kafka.producer import Ack, Outbound, Producer, Sent, partition_of
 
@@ -26,4 +26,5 @@ __all__ = [
     "Sent",
     "ensure_topics",
     "partition_of",
+    "read_range",
 ]

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from fenliu.chassis.messaging.envelope import Record
+from fenliu.chassis.messaging.kafka.inspector import as_record
 from fenliu.chassis.messaging.kafka.options import LOST_REQUESTS, KafkaOptions, KafkaUnavailable, bounded, closed
 
 
@@ -59,7 +60,7 @@ class KafkaConsumer:
         """Records in order per partition, at most `max_records`; empty after `wait_s`. Raises KafkaUnavailable."""
         polling = self._client.getmany(timeout_ms=int(wait_s * 1000), max_records=max_records)
         fetched = await bounded(polling, wait_s + self._options.request_timeout_s)
-        return [_record(item) for items in fetched.values() for item in items]
+        return [as_record(item) for items in fetched.values() for item in items]
 
     def assigned(self) -> frozenset[int]:
         """Partitions that are this member's now."""
@@ -122,8 +123,3 @@ class KafkaConsumer:
             if state is not None and state.has_valid_position and state.highwater is not None:
                 total += max(0, state.highwater - state.position)
         return total
-
-
-def _record(item: Any) -> Record:
-    headers = tuple((name, value or b"") for name, value in item.headers)
-    return Record(item.topic, item.partition, item.offset, item.key, item.value, headers, item.timestamp)

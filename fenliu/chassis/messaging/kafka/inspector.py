@@ -10,10 +10,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-from fenliu.chassis.messaging.kafka.options import MAX_RECORD_BYTES, KafkaOptions, KafkaUnavailable, bounded, closed
+from fenliu.chassis.messaging.envelope import Record
+from fenliu.chassis.messaging.kafka.options import KafkaOptions, KafkaUnavailable, bounded, closed
 from fenliu.contracts.topics import CATALOGUE, Topic
 
 DEAD_LETTER_RETENTION_H = 14 * 24
+RECORD_BYTES = 1_048_588
+DEAD_LETTER_BYTES = RECORD_BYTES + 65_536
+"""A dead letter is the original record and some more headers."""
 
 
 class Inspector:
@@ -80,7 +84,12 @@ class Inspector:
         wanted |= {topic.dead_letter: (1, DEAD_LETTER_RETENTION_H) for topic in topics if topic.dead_letter}
         existing = set(await self.topics())
         new = [
-            NewTopic(name, count, self._options.replication, topic_configs=_topic_settings(hours))
+            NewTopic(
+                name,
+                count,
+                self._options.replication,
+                topic_configs=_topic_settings(hours, larger=name.endswith("-dlq")),
+            )
             for name, (count, hours) in wanted.items()
             if name not in existing
         ]
@@ -111,11 +120,11 @@ class Inspector:
         await bounded(self._reader.start(), self._options.start_timeout_s)
 
 
-def _topic_settings(retention_h: int) -> dict[str, str]:
+def _topic_settings(retention_h: int, larger: bool) -> dict[str, str]:
     return {
         "retention.ms": str(retention_h * 3_600_000),
         "cleanup.policy": "delete",
-        "max.message.bytes": str(MAX_RECORD_BYTES + 100_000),
+        "max.message.bytes": str(DEAD_LETTER_BYTES if larger else RECORD_BYTES),
     }
 
 
@@ -129,3 +138,33 @@ async def ensure_topics(options: KafkaOptions, topics: Iterable[Topic] = tuple(C
         return await inspector.create(list(topics))
     finally:
         await inspector.close()
+
+
+async def read_range(options: KafkaOptions, topic: str, partition: int, start: int, end: int) -> list[Record]:
+    """Records of one partition from offset `start` up to but not including `end`, without any group.
+
+    Fewer than asked for where the log was cut meanwhile or does not go on. Raises KafkaUnavailable.
+    """
+    reader = AIOKafkaConsumer(enable_auto_commit=False, auto_offset_reset="earliest", **options.client())
+    place = TopicPartition(topic, partition)
+    found: list[Record] = []
+    try:
+        await bounded(reader.start(), options.start_timeout_s)
+        reader.assign([place])
+        reader.seek(place, start)
+        while not found or found[-1].offset + 1 < end:
+            fetched = await bounded(reader.getmany(place, timeout_ms=2000), options.request_timeout_s)
+            if not fetched.get(place):
+                break
+            found += [as_record(item) for item in fetched[place] if start <= item.offset < end]
+            if fetched[place][-1].offset + 1 >= end:
+                break
+        return found
+    finally:
+        await closed(reader.stop(), options.stop_timeout_s)
+
+
+def as_record(item: Any) -> Record:
+    """aiokafka's record as ours."""
+    headers = tuple((name, value or b"") for name, value in item.headers)
+    return Record(item.topic, item.partition, item.offset, item.key, item.value, headers, item.timestamp)

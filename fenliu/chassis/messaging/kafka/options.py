@@ -16,8 +16,6 @@ from fenliu.chassis.errors import Malformed, Transient
 
 T = TypeVar("T")
 
-MAX_RECORD_BYTES = 1_000_000
-"""Largest key, value and headers together that are published; the brokers' default limit is 1,048,588."""
 LOST_REQUESTS = (KafkaError, TimeoutError, OSError, AssertionError)
 """What aiokafka raises when a broker is away; its assertions fail when metadata is empty after a reconnect."""
 
@@ -29,7 +27,7 @@ class KafkaUnavailable(Transient):
 
 
 class RecordTooLarge(Malformed):
-    """The event is larger than a Kafka record may be (1,000,000 bytes). Send less text."""
+    """The event is larger than a record may be (950,000 bytes). Send less text."""
 
     slug = "record-too-large"
 

@@ -13,10 +13,8 @@ from aiokafka.partitioner import murmur2
 
 from fenliu.chassis.messaging.kafka.inspector import ensure_topics
 from fenliu.chassis.messaging.kafka.options import (
-    MAX_RECORD_BYTES,
     KafkaOptions,
     KafkaUnavailable,
-    RecordTooLarge,
     bounded,
     closed,
 )
@@ -69,7 +67,7 @@ class Producer:
 
         Partitions are served side by side, each strictly in order and up to its first failure. Never raises for an
         absent broker: what was acknowledged is in `acks`, why the rest was not in `error`. Creates the catalogue's
-        topics when one is unknown. Raises RecordTooLarge.
+        topics when one is unknown.
         """
         sent = Sent([None] * len(records))
         async with self._lock:
@@ -110,7 +108,6 @@ class Producer:
                 enable_idempotence=False,
                 request_timeout_ms=int(self._options.send_timeout_s * 1000),
                 max_batch_size=BATCH_BYTES,
-                max_request_size=MAX_RECORD_BYTES,
                 **self._options.client(),
             )
             try:
@@ -128,8 +125,6 @@ class Producer:
         counts = {topic: await self._partition_count(client, topic) for topic in {r.topic for r in records}}
         groups: dict[tuple[str, int], list[tuple[int, Outbound]]] = {}
         for index, record in enumerate(records):
-            if len(record.value or b"") + len(record.key or b"") > MAX_RECORD_BYTES:
-                raise RecordTooLarge()
             partition = partition_of(record.key, counts[record.topic])
             groups.setdefault((record.topic, partition), []).append((index, record))
         return groups
