@@ -46,7 +46,7 @@ class Messaging:
         return [problem for consumer in self.consumers if (problem := consumer.problem()) is not None]
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set: first the consumers settle what they have read, then the relay publishes the rest."""
+        """Run until `stop` is set: first the consumers settle what they read, then the relay stops."""
         relay_stop = asyncio.Event()
         try:
             await ensure_topics(self._kafka)
