@@ -21,7 +21,8 @@ from fenliu.chassis.auth import InvalidToken, Principal
 from fenliu.chassis.http_access import Authenticator
 from fenliu.chassis.http_limits import TokenBuckets
 from fenliu.chassis.http_problems import problem, retry_after
-from fenliu.chassis.observability import FAST_BUCKETS, REQUEST, RequestIds, counter, gauge, get_logger, histogram
+from fenliu.chassis.messaging.envelope import current_traceparent
+from fenliu.chassis.observability import FAST_BUCKETS, REQUEST_ID, counter, gauge, get_logger, histogram
 
 log = get_logger(__name__)
 
@@ -147,10 +148,11 @@ class Guard:
         trace = headers.get(b"traceparent")
         if trace is not None and _TRACEPARENT.fullmatch(trace) is None:
             trace = None
-        REQUEST.set(RequestIds(request_id, trace.decode() if trace is not None else ""))
+        REQUEST_ID.set(request_id)
         extra = [(b"x-request-id", request_id.encode())]
         if trace is not None:
             extra.append((b"traceparent", trace))
+            current_traceparent.set(trace.decode())
         origin = headers.get(b"origin")
         if origin is not None and origin in self._origins:
             extra += [(b"access-control-allow-origin", origin), (b"vary", b"Origin"), _EXPOSED]

@@ -1,74 +1,115 @@
-"""Brings a service's database to the newest schema, by the Alembic revisions in services/<name>/migrations/versions.
+"""Schema migrations of every service, by Alembic, without an env.py per service.
 
-There is no env.py per service: what stands in one is the same for all of them and is here. A revision is a module with
-`revision`, `down_revision` and `upgrade()`, using `alembic.op`; tables.py is not imported by revisions, because a
-revision must still mean the same when the tables have moved on.
+A service's `migrations/` folder holds `versions/` only; what an env.py would say is said here once. Upgrades run in one
+transaction under a lock, so replicas may start them at the same time, and on SQLite as well as on PostgreSQL.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path
 
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from fenliu.chassis.db import DatabaseUnavailable, is_disconnect
+from fenliu.chassis.db import Database
+from fenliu.chassis.errors import FenliuError
 
-LOCK_TIMEOUT_S = 10
-"""A migration that cannot get its lock gives up instead of stopping the service that holds it, seconds."""
+VERSION_TABLE = "schema_version"
+
+_LOCK = 0x66656E6C6975
+"""Key of the advisory lock that keeps two upgrades of one PostgreSQL database apart."""
 
 
-def upgrade(service: str, url: str) -> None:
-    """Run every revision that the database does not have yet, each in a transaction; twice is harmless.
+class MigrationsPending(FenliuError):
+    """The database's schema is older than this program. Run `fenliu db upgrade`, then start again."""
 
-    url  as in the service's setting database_url.
-    Blocks until done. Raises DatabaseUnavailable.
+    slug = "migrations-pending"
+
+
+class SchemaTooNew(FenliuError):
+    """The database's schema comes from a newer program. Start that one, or restore the database."""
+
+    slug = "schema-too-new"
+
+
+def folder_of(service: str) -> Path:
+    """Where the migrations of a service are. Raises FileNotFoundError where it has none."""
+    spec = find_spec(f"services.{service}")
+    folder = Path(spec.origin or "").parent / "migrations" if spec else Path("migrations")
+    if not (folder / "versions").is_dir():
+        raise FileNotFoundError(f"the service {service} has no migrations")
+    return folder
+
+
+def upgrade(service: str, url: str, *, folder: Path | None = None) -> list[str]:
+    """Bring a service's database to the newest schema. Returns the revisions applied, oldest first.
+
+    For callers without an event loop (the command line, a thread); see upgrade_database for the others.
     """
-    asyncio.run(_upgrade(service, url))
+    return asyncio.run(upgrade_database(url, folder or folder_of(service)))
 
 
-def scripts(service: str) -> ScriptDirectory:
-    """The revisions of a service."""
-    config = Config()
-    config.set_main_option("script_location", f"services.{service}:migrations")
-    config.set_main_option("path_separator", "os")
-    return ScriptDirectory.from_config(config)
-
-
-def head(service: str) -> str | None:
-    """The newest revision of a service; None where it has none."""
-    return scripts(service).get_current_head()
-
-
-async def _upgrade(service: str, url: str) -> None:
-    engine = create_async_engine(url)
+async def upgrade_database(url: str, folder: Path) -> list[str]:
+    """Like `upgrade`, on the running event loop. Raises SchemaTooNew; a failed upgrade changes nothing."""
+    if url.startswith("postgresql"):
+        engine = create_async_engine(url, connect_args={"timeout": 10})
+        try:
+            async with engine.begin() as connection:
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+                return await connection.run_sync(_upgrade, folder)
+        finally:
+            await engine.dispose()
+    database = Database(url, lock_timeout_s=60)
     try:
-        async with engine.connect() as connection:
-            if url.startswith("postgresql"):
-                await connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'"))
-                await connection.commit()
-            await connection.run_sync(_run, scripts(service))
-            await connection.commit()
-    except (OSError, TimeoutError) as error:
-        raise DatabaseUnavailable(f"The database of {service} does not answer: {error}") from error
-    except DBAPIError as error:
-        if is_disconnect(error):
-            raise DatabaseUnavailable() from error
-        raise
+        async with database._writer.begin() as connection:  # BEGIN IMMEDIATE: that is the lock
+            return await connection.run_sync(_upgrade, folder)
     finally:
-        await engine.dispose()
+        await database.close()
 
 
-def _run(connection: Connection, script: ScriptDirectory) -> None:
-    def revisions(current: Any, _context: Any) -> Any:
-        return script._upgrade_revs("head", current)
+async def pending(database: Database, folder: Path) -> list[str]:
+    """Revisions that the database still lacks, oldest first. Raises SchemaTooNew, DatabaseUnavailable."""
+    async with database.read() as tx:
+        return await tx._connection.run_sync(_pending, folder)
 
-    with EnvironmentContext(Config(), script, fn=revisions) as environment:
-        environment.configure(connection=connection, render_as_batch=True, transaction_per_migration=True)
-        with environment.begin_transaction():
-            environment.run_migrations()
+
+def _script(folder: Path) -> tuple[Config, ScriptDirectory]:
+    config = Config()
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    return config, ScriptDirectory.from_config(config)
+
+
+def _pending(connection: Connection, folder: Path) -> list[str]:
+    _, script = _script(folder)
+    applied = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_heads()
+    known = {revision.revision for revision in script.walk_revisions()}
+    if not set(applied) <= known:
+        raise SchemaTooNew()
+    done = {revision.revision for head in applied for revision in script.iterate_revisions(head, "base")}
+    return [revision.revision for revision in reversed(list(script.walk_revisions())) if revision.revision not in done]
+
+
+def _upgrade(connection: Connection, folder: Path) -> list[str]:
+    config, script = _script(folder)
+    missing = _pending(connection, folder)
+    if not missing:
+        return []
+
+    def steps(revision: tuple[str, ...], _: MigrationContext) -> list[object]:
+        return list(script._upgrade_revs("heads", revision))  # type: ignore[arg-type]
+
+    with EnvironmentContext(config, script, fn=steps, destination_rev="heads") as environment:
+        environment.configure(
+            connection=connection,
+            version_table=VERSION_TABLE,
+            transactional_ddl=True,  # SQLite has it as well, once the driver's own BEGIN is out of the way
+            render_as_batch=connection.dialect.name == "sqlite",
+        )
+        environment.run_migrations()
+    return missing

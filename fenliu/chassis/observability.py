@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import orjson
 import structlog
@@ -71,21 +71,8 @@ Labels = Mapping[str, Collection[str] | None]
 """Label name → its closed set; None where the set is closed by construction (route templates, names of loops)."""
 
 
-class RequestIds(NamedTuple):
-    """Which request this code runs for. traceparent: W3C trace context of the caller; empty where there was none."""
-
-    request_id: str
-    traceparent: str
-
-
-REQUEST: ContextVar[RequestIds | None] = ContextVar("fenliu_request", default=None)
-"""Set by the HTTP guard; None outside of requests. Every log line of a request carries its id."""
-
-
-def current_traceparent() -> str:
-    """The trace context to put on events that this request causes; empty outside of requests and traces."""
-    ids = REQUEST.get()
-    return ids.traceparent if ids is not None else ""
+REQUEST_ID: ContextVar[str] = ContextVar("fenliu_request_id", default="")
+"""Set by the HTTP guard; empty outside of requests. Every log line of a request carries it."""
 
 
 @dataclass(frozen=True)
@@ -287,9 +274,9 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
 def _naming(service: str) -> structlog.typing.Processor:
     def add(_: Any, __: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
         fields["service"] = service
-        ids = REQUEST.get()
-        if ids is not None:
-            fields.setdefault("request_id", ids.request_id)
+        request_id = REQUEST_ID.get()
+        if request_id:
+            fields.setdefault("request_id", request_id)
         return fields
 
     return add

@@ -23,6 +23,14 @@ class ServiceSettings(BaseSettings):
     http_host: str = Field("127.0.0.1", description="Address that the HTTP server binds to.")
     http_port: int = Field(0, ge=0, le=65535, description="Port of the HTTP server. 0 picks a free one (tests).")
     kafka_bootstrap: str = Field("127.0.0.1:8092", description="Kafka brokers, host:port, comma separated.")
+    kafka_security_protocol: str = Field(
+        "PLAINTEXT", pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$", description="How brokers are spoken to."
+    )
+    kafka_sasl_mechanism: str = Field("PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; with SASL only.")
+    kafka_sasl_username: str = Field("", description="Name at the brokers; with SASL only.")
+    kafka_sasl_password: SecretStr = Field(SecretStr(""), description="Password at the brokers; with SASL only.")
+    kafka_ca_file: str = Field("", description="File with the brokers' certificate authority; empty: the system's.")
+    kafka_replication: int = Field(1, ge=1, le=7, description="Copies of topics created here; 3 in production.")
     database_url: str = Field(
         "", description="postgresql+asyncpg://… or sqlite+aiosqlite:///…; empty only where the service has no database."
     )
