@@ -133,9 +133,10 @@ def broad_except(source: Source, tree: ast.Module) -> Found:
     catch everything. Blind spot: long tuples of exceptions."""
     if source.within("fenliu", "services") and not source.path.startswith(BROAD_EXCEPT_AT):
         for node in ast.walk(tree):
-            if isinstance(node, ast.ExceptHandler) and _catches_everything(node):
-                if not any(isinstance(inner, ast.Raise) for inner in ast.walk(node)):
-                    yield node.lineno, "catch what you expect"
+            if not isinstance(node, ast.ExceptHandler) or not _catches_everything(node):
+                continue
+            if not any(isinstance(inner, ast.Raise) for inner in ast.walk(node)):
+                yield node.lineno, "catch what you expect"
 
 
 def stub(source: Source, tree: ast.Module) -> Found:
