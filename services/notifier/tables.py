@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -17,8 +18,10 @@ from sqlalchemy import (
 )
 
 from fenliu.chassis.db import UtcDateTime
+from fenliu.chassis.messaging.tables import messaging_tables
 
 metadata = MetaData()
+messaging_tables(metadata)
 
 tickets = Table(
     "tickets",
@@ -105,7 +108,7 @@ deliveries = Table(
     Column("attempts", Integer, nullable=False, server_default="0", comment="claimed so far"),
     Column("created_at", UtcDateTime, nullable=False),
     Column("next_attempt_at", UtcDateTime, comment="null when nothing is due any more"),
-    Column("lease_until", UtcDateTime, comment="by the database's clock; null when nobody is sending it"),
+    Column("lease_expires_s", Float(53), comment="Unix seconds on the database's clock; null: nobody is sending it"),
     Column("lease_id", String(36), nullable=False, server_default=""),
     Column("last_status", Integer, comment="HTTP status of the last attempt; null when there was no answer"),
     Column("last_error", Text, nullable=False, server_default=""),

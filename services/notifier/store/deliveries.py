@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, literal, or_, select, tuple_, type_coerce, update
+from sqlalchemy import delete, func, literal, or_, select, tuple_, update
 
 from fenliu.chassis.db import Transaction, UtcDateTime
+from fenliu.chassis.messaging.tables import database_seconds
 from services.notifier.domain import Delivery, GivenUp, RetryAt, Step
 from services.notifier.tables import attempts, deliveries, subscriptions
 
@@ -95,7 +96,7 @@ async def claim_due(
     What another process claims at the same moment is skipped. A lease that ran out makes its delivery due again: its
     holder died, or is too late to record anything.
     """
-    free = or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until < _database_time(tx, 0))
+    free = or_(deliveries.c.lease_expires_s.is_(None), deliveries.c.lease_expires_s < database_seconds())
     due = (
         select(deliveries.c.delivery_id, deliveries.c.subscription_id, deliveries.c.next_attempt_at)
         .where(
@@ -126,7 +127,7 @@ async def claim_due(
         .where(deliveries.c.delivery_id.in_(chosen))
         .values(
             lease_id=lease_id,
-            lease_until=_database_time(tx, lease_s),
+            lease_expires_s=database_seconds() + lease_s,
             attempts=deliveries.c.attempts + 1,
             last_attempt_at=tx.now,
         )
@@ -155,7 +156,7 @@ async def record_attempt(tx: Transaction, claimed: Claimed, attempt: Attempt, st
     """Write down what came of an attempt. False where the lease was lost meanwhile; then nothing is written."""
     changes: dict[str, Any] = {
         "lease_id": "",
-        "lease_until": None,
+        "lease_expires_s": None,
         "last_status": attempt.status,
         "last_error": attempt.error,
     }
@@ -243,7 +244,7 @@ async def list_attempts(tx: Transaction, delivery_id: str) -> list[Attempt]:
 
 async def update_delivery_due(tx: Transaction, tenant_id: str, delivery_id: str) -> bool:
     """Make a delivery due now, whatever became of it; one that is being sent goes on undisturbed. False: unknown."""
-    idle = or_(deliveries.c.lease_until.is_(None), deliveries.c.lease_until < _database_time(tx, 0))
+    idle = or_(deliveries.c.lease_expires_s.is_(None), deliveries.c.lease_expires_s < database_seconds())
     statement = (
         update(deliveries)
         .where(deliveries.c.tenant_id == tenant_id, deliveries.c.delivery_id == delivery_id, idle)
@@ -273,12 +274,3 @@ async def delete_finished(tx: Transaction, before: datetime, limit: int) -> int:
 
 def _records() -> Any:
     return select(*(deliveries.c[name] for name in DeliveryRecord.__dataclass_fields__))
-
-
-def _database_time(tx: Transaction, plus_s: float) -> ColumnElement[datetime]:
-    """The database's clock, because processes that share leases must not compare their own (design, Time)."""
-    if tx.dialect == "postgresql":
-        moment: Any = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, plus_s)
-    else:
-        moment = func.strftime("%Y-%m-%d %H:%M:%f000", "now", f"+{plus_s:.3f} seconds")
-    return type_coerce(moment, UtcDateTime())

@@ -1,0 +1,45 @@
+// Keeps the page fresh where scripts run; without them everything but that works.
+const language = document.documentElement.lang;
+const live = document.getElementById("live");
+const format = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+
+function localise() {
+  for (const time of document.querySelectorAll("time")) {
+    time.textContent = format.format(new Date(time.dateTime));
+  }
+}
+
+async function refresh() {
+  const query = new URLSearchParams({ fragment: "1", lang: language.startsWith("zh") ? "zh" : "en" });
+  const answer = await fetch(`${location.pathname}?${query}`);
+  if (answer.status === 410) location.reload();
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("now");
+  const stale = document.getElementById("now");
+  if (stale.contains(document.activeElement) && document.activeElement !== stale) {
+    // do not pull a button from under somebody's finger
+    document.activeElement.addEventListener("blur", () => soon(), { once: true });
+    return;
+  }
+  stale.replaceWith(fresh);
+  localise();
+}
+
+let waiting = 0;
+function soon() {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => refresh().catch(() => {}), 100);
+}
+
+localise();
+if (window.EventSource) {
+  const stream = new EventSource(`${location.pathname}/events?after=${document.getElementById("now").dataset.sequence}`);
+  stream.onopen = () => { live.textContent = live.dataset.live; };
+  stream.onerror = () => { live.textContent = live.dataset.offline; };
+  stream.addEventListener("timeline", soon);
+  stream.addEventListener("end", (event) => {
+    if (JSON.parse(event.data).reason === "expired") { stream.close(); location.reload(); }
+  });
+  // due times pass without an event
+  setInterval(() => { if (!document.hidden) soon(); }, 60000);
+}
