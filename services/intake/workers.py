@@ -1,0 +1,147 @@
+"""What no record drives: grouped commits, broken promises, tickets that the router has not taken up, gauges."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from fenliu.chassis.db import Database
+from fenliu.chassis.errors import Transient
+from services.intake import metrics
+from services.intake.domain.contact import Contact
+from services.intake.domain.fact import FactRule, missed
+from services.intake.store import facts, orders, reading, status
+from services.intake.store.receiving import KeyReused, MatterRaced, Receipt, receive
+
+RACES = 5
+"""How many times a grouped commit is run again when another process opened a ticket about the same matter."""
+
+
+class Overloaded(Transient):
+    """There are more contacts than can be written just now. Nothing was kept; send it again after Retry-After."""
+
+    slug = "overloaded"
+
+
+class CommitTimedOut(Transient):
+    """The ticket was not written in time, or it is not known whether it was. Send it again with its Idempotency-Key."""
+
+    slug = "commit-timed-out"
+
+
+class GroupCommit:
+    """Writes the contacts that wait, all of them in one transaction; while that commits, the next ones gather.
+
+    max_batch    most contacts in one transaction.
+    max_waiting  most contacts that wait; above it Overloaded.
+    timeout_s    longest wait of one contact, seconds; then CommitTimedOut.
+    Nothing waits on purpose: a lone contact is written at once. A contact that cannot be written fails alone: a batch
+    that fails is halved until the culprit stands by itself.
+    """
+
+    def __init__(self, db: Database, *, max_batch: int = 500, max_waiting: int = 4000, timeout_s: float = 8.0) -> None:
+        self._db = db
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._timeout_s = timeout_s
+        self._waiting: deque[tuple[Contact, asyncio.Future[Receipt | KeyReused]]] = deque()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def submit(self, contact: Contact) -> Receipt | KeyReused:
+        """The result of the transaction that wrote the contact, after its commit."""
+        if len(self._waiting) >= self._max_waiting:
+            metrics.refused_total.inc(reason="overloaded")
+            raise Overloaded(retry_after_s=1.0)
+        done: asyncio.Future[Receipt | KeyReused] = asyncio.get_running_loop().create_future()
+        self._waiting.append((contact, done))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all(), name="grouped commits")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await done
+        except TimeoutError:
+            metrics.refused_total.inc(reason="timed_out")
+            raise CommitTimedOut(retry_after_s=1.0) from None
+
+    async def _write_all(self) -> None:
+        while self._waiting:
+            batch: list[tuple[Contact, asyncio.Future[Receipt | KeyReused]]] = []
+            while self._waiting and len(batch) < self._max_batch:
+                contact, done = self._waiting.popleft()
+                if not done.done():  # its caller went away or gave up; it was promised nothing
+                    batch.append((contact, done))
+            metrics.waiting_contacts.set(len(self._waiting))
+            if batch:
+                await self._write(batch)
+
+    async def _write(self, batch: Sequence[tuple[Contact, asyncio.Future[Receipt | KeyReused]]]) -> None:
+        started = time.perf_counter()
+        (outcome,) = await asyncio.gather(self._commit([contact for contact, _ in batch]), return_exceptions=True)
+        if not isinstance(outcome, BaseException):
+            metrics.commit_seconds.observe(time.perf_counter() - started)
+            metrics.commit_contacts.observe(len(batch))
+            for (_, done), receipt in zip(batch, outcome, strict=True):
+                if not done.done():
+                    done.set_result(receipt)
+        elif len(batch) == 1 or isinstance(outcome, Transient):
+            for _, done in batch:
+                if not done.done():
+                    done.set_exception(outcome)
+        else:
+            middle = len(batch) // 2
+            await self._write(batch[:middle])
+            await self._write(batch[middle:])
+
+    async def _commit(self, contacts: list[Contact]) -> list[Receipt | KeyReused]:
+        for _ in range(RACES - 1):
+            try:
+                return await self._db.run(lambda tx: receive(tx, contacts))
+            except MatterRaced:
+                continue
+        return await self._db.run(lambda tx: receive(tx, contacts))
+
+
+class DuePromises:
+    """Looks at promises whose moment (with the grace) has passed, and opens tickets for those that were broken."""
+
+    def __init__(self, db: Database, rules: Mapping[str, FactRule], *, batch: int = 200) -> None:
+        self._db = db
+        self._rules = rules
+        self._batch = batch
+
+    async def step(self) -> int:
+        """Look at one batch. Returns how many promises were looked at."""
+        async with self._db.begin() as tx:
+            claimed = await orders.claim_due(tx, tx.now, self._batch)
+            if not claimed:
+                return 0
+            keys = {(due.tenant_id, due.order_id) for due in claimed if due.order_id}
+            known = await orders.load_orders(tx, keys)
+            parcels = await orders.load_parcels_of(tx, keys)
+            broken = []
+            for due in claimed:
+                key = (due.tenant_id, due.order_id)
+                if fact := missed(due, known.get(key), parcels.get(key, [])):
+                    broken.append(fact)
+            await facts.open_facts(tx, broken, self._rules)
+        return len(claimed)
+
+
+class Gauges:
+    """Keeps the gauges of what waits and how old the oldest is."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def step(self) -> int:
+        """Read them once. Returns 0: there is never more to do at once."""
+        async with self._db.read() as tx:
+            unheard, since = await status.count_unheard(tx)
+            due, due_since = await reading.count_dues(tx, tx.now)
+        metrics.unheard_tickets.set(unheard)
+        metrics.unheard_oldest_seconds.set((tx.now - since).total_seconds() if since else 0.0)
+        metrics.due_promises.set(due)
+        metrics.due_oldest_seconds.set((tx.now - due_since).total_seconds() if due_since else 0.0)
+        return 0
