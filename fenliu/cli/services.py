@@ -1,19 +1,20 @@
-"""The dictionary of services: where each one's settings and composition root are."""
+"""The services: where each one's settings and composition root are."""
 
 from __future__ import annotations
 
 from importlib import import_module
 
 from fenliu.chassis.service import Service
+from fenliu.chassis.service import run as run_service
 from fenliu.chassis.settings import ServiceSettings, load
 from fenliu.cli.home import SERVICES
 
 
 def settings_class(name: str) -> type[ServiceSettings]:
-    """The Settings class of a service. Raises KeyError for a name that is not in SERVICES."""
+    """The settings class of a service: services.intake.settings.IntakeSettings and the like. Raises KeyError."""
     if name not in SERVICES:
         raise KeyError(name)
-    found: type[ServiceSettings] = import_module(f"services.{name}.settings").Settings
+    found: type[ServiceSettings] = getattr(import_module(f"services.{name}.settings"), f"{name.title()}Settings")
     return found
 
 
@@ -29,7 +30,5 @@ def build(name: str, values: ServiceSettings) -> Service:
 
 
 def run(name: str) -> None:
-    """Run a service until SIGTERM or SIGINT. Raises BadSettings."""
-    from fenliu.chassis.service import run as run_service
-
+    """Run a service until SIGTERM or SIGINT. Raises BadSettings, and what chassis.service.run raises."""
     run_service(build(name, settings(name)))
