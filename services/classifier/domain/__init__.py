@@ -1,0 +1,1 @@
+"""What a ticket's text is about: labels, masking, languages, signs and decisions. Pure."""

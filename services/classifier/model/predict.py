@@ -1,0 +1,193 @@
+"""Labels for texts: features, weights, decisions and reasons. Needs numpy only; safe to call from several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.classifier.domain.decision import Costs, cheapest, parse_costs
+from services.classifier.domain.label import CATEGORIES, COMPLEXITIES, LABELS, SENTIMENTS, TIERS, Prediction
+from services.classifier.domain.language import language_of
+from services.classifier.domain.sign import FIRST_TONE_SIGN, SIGNS, may_be_complex, signs_in
+from services.classifier.domain.text import canonical, core, is_nothing_to_act_on, shown
+from services.classifier.domain.topic import TOPICS, topics_in
+from services.classifier.model.feature import Features, features_of
+from services.classifier.model.weights import ARTIFACTS, Weights, load_weights
+
+COSTS_FILE = Path(__file__).parent / "costs.toml"
+
+MAX_BATCH = 100
+"""Texts that are labelled in one go; more are cut into several."""
+
+SIGN_COLUMNS = len(SIGNS) + len(TOPICS)
+SIGN_SCALE = 0.5
+TONE_LABELS = ("sentiment",)
+"""Labels that read the canonical text and the signs of tone; all others read the core text."""
+
+NOTHING_CONFIDENCE = 0.97
+"""Probability of `unclear` for a text with nothing to act on; such texts are recognised by rule, not learned."""
+
+MAX_REASONS = 8
+_GRAM_REASONS = 3
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A batch of texts as the model reads it. `signs` and `topics` hold places in SIGNS and TOPICS for each text."""
+
+    texts: list[str]
+    cores: list[str]
+    core_features: Features
+    tone_features: Features
+    signs: list[list[int]]
+    topics: list[list[int]]
+
+    def features(self, label: str) -> Features:
+        """The features that a label is decided from."""
+        return self.tone_features if label in TONE_LABELS else self.core_features
+
+    def sign_matrix(self, label: str) -> NDArray[np.float32]:
+        """texts x SIGN_COLUMNS: SIGN_SCALE where a sign or topic was found that this label may use."""
+        matrix = np.zeros((len(self.texts), SIGN_COLUMNS), dtype=np.float32)
+        of_tone = label in TONE_LABELS
+        for row, found in enumerate(self.signs):
+            matrix[row, [place for place in found if (place >= FIRST_TONE_SIGN) == of_tone]] = SIGN_SCALE
+        if not of_tone:
+            for row, found in enumerate(self.topics):
+                matrix[row, [len(SIGNS) + place for place in found]] = SIGN_SCALE
+        return matrix
+
+
+def read(texts: Sequence[str]) -> Reading:
+    """Canonical and core forms, features and signs of 1 or more texts."""
+    canonicals = [canonical(text) for text in texts]
+    cores = [core(text) for text in canonicals]
+    return Reading(
+        canonicals,
+        cores,
+        features_of(cores),
+        features_of(canonicals),
+        [signs_in(text) for text in canonicals],
+        [topics_in(text) for text in canonicals],
+    )
+
+
+class Predictor:
+    """One version of the model. The same text always gets the same answer."""
+
+    def __init__(self, weights: Weights, costs: Costs) -> None:
+        self.weights = weights
+        self.costs = costs
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """One prediction per text, in order. Any text is answered: empty, a megabyte, control characters, emoji."""
+        found: list[Prediction] = []
+        for first in range(0, len(texts), MAX_BATCH):
+            found += self._predict_batch(texts[first : first + MAX_BATCH])
+        return found
+
+    def _predict_batch(self, texts: Sequence[str]) -> list[Prediction]:
+        reading = read(texts)
+        logits = {label: self._logits(label, reading) for label in LABELS}
+        probabilities = {label: _softmax(values * self.weights.sharpness[label]) for label, values in logits.items()}
+        nothing = [is_nothing_to_act_on(text) for text in reading.cores]
+        _settle_nothing(probabilities, nothing)
+        grams = self._gram_reasons(reading, probabilities["category"].argmax(axis=1))
+        return [
+            self._prediction(
+                reading, row, {label: p[row] for label, p in probabilities.items()}, nothing[row], grams[row]
+            )
+            for row in range(len(texts))
+        ]
+
+    def _logits(self, label: str, reading: Reading) -> NDArray[np.float32]:
+        features = reading.features(label)
+        gathered = np.add.reduceat(self.weights.hashed[label][features.column], features.offsets[:-1], axis=0)
+        scaled = gathered / np.sqrt(features.counts())[:, None]
+        logits: NDArray[np.float32] = (
+            scaled + reading.sign_matrix(label) @ self.weights.signs[label] + self.weights.bias[label]
+        )
+        return logits
+
+    def _prediction(
+        self, reading: Reading, row: int, values: Mapping[str, NDArray[np.float32]], nothing: bool, grams: Sequence[str]
+    ) -> Prediction:
+        category = CATEGORIES[int(values["category"].argmax())]
+        confidence = float(values["category"].max())
+        tier = cheapest(TIERS, values["tier"].tolist(), self.costs.tier)
+        complexity = cheapest(COMPLEXITIES, values["complexity"].tolist(), self.costs.complexity)
+        found = reading.signs[row]
+        if category == "unclear":
+            tier, complexity = "standard", "simple"
+        elif complexity == "complex" and not may_be_complex(found):
+            complexity = "moderate"
+        sentences = ["nothing to act on yet / 尚无可处理内容"] if nothing else []
+        sentences += [SIGNS[place].words for place in found]
+        return Prediction(
+            category=category,
+            tier=tier,
+            complexity=complexity,
+            sentiment=SENTIMENTS[int(values["sentiment"].argmax())],
+            language=language_of(reading.texts[row]),
+            intent="",
+            confidence=confidence,
+            needs_review=confidence < self.costs.review_below,
+            probabilities={
+                label: dict(zip(slugs, values[label].tolist(), strict=True)) for label, slugs in LABELS.items()
+            },
+            reasons=tuple(sentences[: MAX_REASONS - len(grams)] + list(grams)),
+            model_version=self.weights.version,
+        )
+
+    def _gram_reasons(self, reading: Reading, chosen: NDArray[np.int64]) -> list[list[str]]:
+        """The pieces of each text that spoke most for its category, longest first where two overlap."""
+        features = reading.core_features
+        rows = np.repeat(np.arange(len(chosen)), features.counts())
+        weights = self.weights.hashed["category"]
+        gain = weights[features.column, chosen[rows]] - weights.mean(axis=1)[features.column]
+        gain[features.length < 2] = 0
+        return [
+            _pieces(f" {text} ", gain[a:b], features.start[a:b], features.length[a:b])
+            for text, (a, b) in zip(reading.cores, pairwise(features.offsets.tolist()), strict=True)
+        ]
+
+
+def _pieces(padded: str, gain: NDArray[np.float32], start: NDArray[np.int32], length: NDArray[np.int32]) -> list[str]:
+    """Up to _GRAM_REASONS sentences about pieces that do not overlap. Empty where nothing spoke for the category."""
+    taken: list[tuple[int, int]] = []
+    for place in np.argsort(-gain, kind="stable")[:12].tolist():
+        begin, end = int(start[place]), int(start[place] + length[place])
+        piece = padded[begin:end].strip()
+        if gain[place] <= 0 or len(taken) == _GRAM_REASONS:
+            break
+        if len(piece) > 1 and all(end <= a or begin >= b for a, b in taken):
+            taken.append((begin, end))
+    return [f"mentions / 提到 “{shown(padded[a:b].strip())}”" for a, b in taken]
+
+
+def _settle_nothing(probabilities: Mapping[str, NDArray[np.float32]], nothing: Sequence[bool]) -> None:
+    """Texts with nothing to act on are unclear, standard and simple, whatever the weights say."""
+    for label, slug in (("category", "unclear"), ("tier", "standard"), ("complexity", "simple")):
+        slugs = LABELS[label]
+        settled = np.full(len(slugs), (1 - NOTHING_CONFIDENCE) / (len(slugs) - 1), dtype=np.float32)
+        settled[slugs.index(slug)] = NOTHING_CONFIDENCE
+        probabilities[label][np.array(nothing)] = settled
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: NDArray[np.float32] = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+def load_predictor(directory: Path = ARTIFACTS, version: str = "") -> Predictor:
+    """The predictor of an artifact with the costs of this release. version: empty is the current one.
+
+    Raises UnusableArtifact where the files do not fit.
+    """
+    return Predictor(load_weights(directory, version), parse_costs(COSTS_FILE.read_text(encoding="utf-8")))
