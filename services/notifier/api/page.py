@@ -50,7 +50,7 @@ class _Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates = {name: environment.get_template(f"{name}.html") for name in ("page", "now", "notice")}
+        self._templates = {name: environment.get_template(f"{name}.html") for name in ("page", "fragment", "notice")}
         self._style = (TEMPLATES / "page.css").read_text(encoding="utf-8").strip()
         self._script = (TEMPLATES / "page.js").read_text(encoding="utf-8").strip()
         reply = urlsplit(texts.reply_url)
@@ -120,7 +120,7 @@ def routes(
             now = tx.now
         metrics.pages_served.inc(outcome="shown" if ticket is not None else "early")
         facts = _facts(claims, ticket, lines, now)
-        return renderer.render("now" if fragment else "page", language, token=token, **facts)
+        return renderer.render("fragment" if fragment else "page", language, token=token, **facts)
 
     @router.get(
         "/{token}/events",

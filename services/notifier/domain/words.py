@@ -78,7 +78,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "line_settled": ("Settled by news about your order", "订单有新进展，问题已解决"),
     "line_rated": ("You rated our service", "您评价了我们的服务"),
     # buttons and form
-    "do_cancel": ("Cancel request", "取消请求"),
+    "do_cancel": ("Cancel it", "取消请求"),
     "do_help": ("Ask for a colleague", "转人工客服"),
     "do_confirm": ("It is solved", "问题已解决"),
     "do_reopen": ("Not solved", "还没解决"),

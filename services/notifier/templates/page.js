@@ -14,14 +14,16 @@ async function refresh() {
   const answer = await fetch(`${location.pathname}?${query}`);
   if (answer.status === 410) location.reload();
   if (!answer.ok) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("now");
-  const stale = document.getElementById("now");
-  if (stale.contains(document.activeElement) && document.activeElement !== stale) {
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const held = document.activeElement;
+  if (document.getElementById("now").contains(held) && held.id !== "now") {
     // do not pull a button from under somebody's finger
-    document.activeElement.addEventListener("blur", () => soon(), { once: true });
+    held.addEventListener("blur", soon, { once: true });
     return;
   }
-  stale.replaceWith(fresh);
+  for (const id of ["now", "past"]) {
+    document.getElementById(id).replaceWith(fresh.getElementById(id));
+  }
   localise();
 }
 
