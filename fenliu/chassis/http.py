@@ -24,7 +24,7 @@ from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fenliu.chassis import http_health
 from fenliu.chassis.auth import BrowserKeys, Tokens
@@ -111,7 +111,7 @@ def create_app(
             RequestValidationError: on_validation_error,
         },
     )
-    for router in (http_health.routes(name, board, links or {}), *routers):
+    for router in (*routers, http_health.routes(name, board, links or {})):
         for route in router.routes:
             if not isinstance(route, APIRoute):
                 raise TypeError(f"{route!r}: give create_app every router by itself, routes are not nested here")
@@ -137,4 +137,28 @@ def create_app(
 
 def _stack(app: FastAPI) -> ASGIApp:
     """What lies between guard and routes. The framework's own would answer bugs in plain text, twice logged."""
-    return ExceptionMiddleware(AsyncExitStackMiddleware(app.router), handlers=app.exception_handlers)
+    return ExceptionMiddleware(AsyncExitStackMiddleware(_Shortcut(app.router)), handlers=app.exception_handlers)
+
+
+class _Shortcut:
+    """Finds routes without parameters in a dictionary; asking every route in turn costs a tenth of a short request."""
+
+    def __init__(self, router: APIRouter) -> None:
+        self._router = router
+        self._routes = {
+            (method, route.path): route
+            for route in reversed(router.routes)  # the first of two equal ones wins, as in the router
+            if isinstance(route, APIRoute) and not route.param_convertors
+            for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if route is None:
+            await self._router(scope, receive, send)
+            return
+        scope["router"] = self._router
+        scope["route"] = route
+        scope["endpoint"] = route.endpoint
+        scope["path_params"] = {}
+        await route.app(scope, receive, send)
