@@ -137,7 +137,7 @@ class Partition:
             raise errors.OffsetOutOfRangeError
         chosen: list[bytes] = []
         size, last = 0, len(self._batches) if offset < self.end and max_bytes > 0 else 0
-        for index in range(bisect_right(self._first_offsets, offset) - 1, last):
+        for index in range(max(0, bisect_right(self._first_offsets, offset) - 1), last):
             data = self._batches[index][1]
             size += len(data)
             if chosen and size > max_bytes:
