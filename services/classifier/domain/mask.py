@@ -14,7 +14,7 @@ _IDENTITY_CHECKS = "10X98765432"
 
 
 def mask_personal(text: str) -> str:
-    """`text` with e-mail addresses, Chinese mobiles, identity cards and bank cards replaced by <邮箱> <手机> <证件> <银行卡>.
+    """`text` with personal numbers and addresses replaced by <邮箱> (e-mail), <手机> (Chinese mobile), <证件>, <银行卡>.
 
     Digits may be grouped by single blanks or hyphens. Identity cards must pass GB 11643's checksum and bank cards
     Luhn's, so order numbers of the same length stay. Masking twice changes nothing.

@@ -135,7 +135,7 @@ WORK_SIGNS = (
     _sign(
         "overdue",
         "something is late beyond its time / 已超时",
-        r"(?:\d+|[一二两三四五六七八九十半几俩]+)多?(?:天|个?(?:星期|礼拜|周|月)|日)(?:了|都|还|没|不|前)|好几天|半个多?月|一直(?:没|不|在|显示)|迟迟|超时|逾期|延误|第[三四五六七八九十\d]天|还没(?:到账|退|审|处理)|没(?:动静|更新|动)",
+        r"(?<![要约概少每七])(?:\d+|[一二两三四五六八九十半俩])多?(?:天|个?(?:星期|礼拜|周|月)|日|小时)(?!后|内|以内|之内|无理由|保|能|左右|到|一次|[上一二三四五六]|日)|七天(?:了|没|还|都|过)|几天(?:了|都|没)|好几天|半个多?月|一直(?:没|不|在|显示|拖)|迟迟|超时|超了|逾期|延误|第[三四五六七八九十\d]天|滞留|还没(?:到账|退|审|处理|影|走|发)|没(?:动静|更新|动)|没变化",
         r"still (?:not|no|nothing|pending|waiting|processing)|days? late|(?:days|weeks?|months?) (?:ago|now)|(?:was|were) (?:supposed|due|promised)|overdue|hasn'?t (?:updated|moved|shipped)|\d+ (?:days|weeks)|a week late|guaranteed",
     ),
     _sign(

@@ -1,0 +1,77 @@
+"""`fenliu classify`: labels for a file of texts, without a running service."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Annotated, Any, TextIO
+
+import typer
+
+BATCH = 100
+
+FIELDS = ("category", "tier", "complexity", "sentiment", "language", "confidence")
+
+
+def classify(
+    file: Annotated[str, typer.Argument(help="JSON lines with `text`; - reads standard input.")],
+) -> None:
+    """Label texts: JSON lines with `text` in, JSON lines with the labels out, one for one and in the same order.
+
+    A line that cannot be read is answered in its place by {"line", "error"}, and named on standard error; the command
+    then ends with code 1. Blank lines are passed over.
+    """
+    if file == "-":
+        bad = write_labels(sys.stdin, sys.stdout)
+    else:
+        try:
+            with open(file, encoding="utf-8", errors="surrogateescape") as lines:
+                bad = write_labels(lines, sys.stdout)
+        except OSError as error:
+            typer.secho(f"{file} cannot be read: {error.strerror}.", err=True, fg="red")
+            raise typer.Exit(2) from error
+    for number, reason in bad:
+        typer.secho(f"Line {number}: {reason}", err=True, fg="red")
+    if bad:
+        raise typer.Exit(1)
+
+
+def write_labels(lines: Iterable[str], out: TextIO) -> list[tuple[int, str]]:
+    """Answer every line that is not blank. Returns the bad ones: number, counted from 1, and what is wrong."""
+    from services.classifier.model.predict import load_predictor
+
+    predictor = load_predictor()
+    bad: list[tuple[int, str]] = []
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    for batch in _batches(numbered):
+        texts = [_text_of(line) for _, line in batch]
+        found = iter(predictor.predict([text for text, problem in texts if not problem]))
+        for (number, _), (_, problem) in zip(batch, texts, strict=True):
+            if problem:
+                bad.append((number, problem))
+                answer: dict[str, Any] = {"line": number, "error": problem}
+            else:
+                prediction = next(found)
+                answer = {name: getattr(prediction, name) for name in FIELDS}
+                answer["confidence"] = round(prediction.confidence, 4)
+            out.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        out.flush()
+    return bad
+
+
+def _batches(numbered: Iterator[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    while batch := list(islice(numbered, BATCH)):
+        yield batch
+
+
+def _text_of(line: str) -> tuple[str, str]:
+    """The text, or "" and what is wrong with the line."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return "", 'is not JSON. Write one object per line: {"text": "…"}.'
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        return "", 'has no `text` of type string. Write {"text": "…"}.'
+    return row["text"], ""
