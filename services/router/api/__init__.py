@@ -1,0 +1,29 @@
+"""The router's routes: agents, queues, assignments, and the story of one ticket's routing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from services.router.api import agents, assignments, presence, queues, routing
+from services.router.api.parts import Parts
+
+LINKS = {
+    "/v1/agents": "agents with skills, capacity and presence",
+    "/v1/agents/{agent_id}/assignments": "an agent's work; wait_s=20 waits for news",
+    "/v1/queues": "queues with what waits in them",
+    "/v1/routing/tickets/{ticket_id}": "where a ticket is, and how it got there",
+}
+
+
+def routes(parts: Parts) -> list[APIRouter]:
+    """All routers of the service. presence comes before agents: its fixed address would else be taken for an id."""
+    return [
+        presence.routes(parts),
+        agents.routes(parts),
+        assignments.routes(parts),
+        queues.routes(parts),
+        routing.routes(parts),
+    ]
+
+
+__all__ = ["LINKS", "Parts", "routes"]

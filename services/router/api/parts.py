@@ -1,0 +1,147 @@
+"""What all routes of the router stand on, and the shapes that several of them answer with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from fenliu.chassis.auth import Principal
+from fenliu.chassis.db import Database
+from fenliu.chassis.errors import Forbidden, NotFound
+from services.router.domain.due import Timers
+from services.router.domain.queues import QueueRules
+from services.router.domain.sla import ServiceLevels
+from services.router.domain.ticket import Labels, Ticket
+from services.router.store.news import News
+
+READERS = ("agent", "supervisor", "integration")
+"""Who may look. `admin` may always."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Bound once in main."""
+
+    db: Database
+    rules: QueueRules
+    levels: ServiceLevels
+    timers: Timers
+    news: News
+
+
+class NoSuchTicket(NotFound):
+    """There is no such ticket, or the router has not heard of it yet. Try again in a moment."""
+
+    slug = "ticket-not-found"
+
+
+class NoSuchAgent(NotFound):
+    """There is no such agent. Make one with PUT /v1/agents/{id}."""
+
+    slug = "agent-not-found"
+
+
+class NoSuchQueue(NotFound):
+    """There is no such queue. GET /v1/queues lists them."""
+
+    slug = "queue-not-found"
+
+
+class LabelsOut(BaseModel):
+    """Labels; null is unknown."""
+
+    category: str | None = None
+    tier: str | None = None
+    complexity: str | None = None
+    sentiment: str | None = None
+    intent: str | None = None
+    language: str | None = None
+
+
+class TicketOut(BaseModel):
+    """A ticket as the router knows it. Times are UTC; null means "not (yet)"."""
+
+    ticket_id: str
+    desk_id: str
+    state: str
+    version: int = Field(description="Grows with every change.")
+    fence: int = Field(description="Grows with every change of owner; actions must name it.")
+    queue_id: str | None
+    agent_id: str | None
+    agent_name: str | None
+    reason: str = Field(description="Why it is in this state: a slug.")
+    awaited: str | None = Field(description="Whom it waits for while on hold.")
+    reopen_count: int
+    customer_id: str | None
+    order_id: str | None
+    parcel_id: str | None
+    channel: str | None
+    customer_class: str | None
+    repeat_contacts: int = Field(description="How many earlier contacts joined this ticket.")
+    labels: LabelsOut | None
+    suggested_labels: LabelsOut | None = Field(description="Newer labels that were not applied by themselves.")
+    predicted_min: float = Field(description="Minutes of work expected.")
+    received_at: datetime
+    changed_at: datetime | None
+    waiting_since: datetime | None
+    first_response_due_at: datetime | None
+    resolution_due_at: datetime | None
+    first_responded_at: datetime | None
+    offered_until: datetime | None = Field(description="When an offer lapses; null in other states.")
+    breached: bool = Field(description="A due time has passed.")
+
+
+def ticket_out(ticket: Ticket) -> TicketOut:
+    """The shape that routes answer with."""
+    facts = ticket.facts
+    return TicketOut(
+        ticket_id=ticket.ticket_id,
+        desk_id=ticket.desk_id,
+        state=ticket.state,
+        version=ticket.version,
+        fence=ticket.fence,
+        queue_id=ticket.queue_id or None,
+        agent_id=ticket.agent_id or None,
+        agent_name=ticket.agent_name or None,
+        reason=ticket.reason,
+        awaited=ticket.awaited or None,
+        reopen_count=ticket.reopen_count,
+        customer_id=facts.customer_id or None,
+        order_id=facts.order_id or None,
+        parcel_id=facts.parcel_id or None,
+        channel=facts.channel or None,
+        customer_class=facts.customer_class or None,
+        repeat_contacts=facts.repeat_contacts,
+        labels=_labels_out(ticket.labels),
+        suggested_labels=_labels_out(ticket.suggestion),
+        predicted_min=ticket.predicted_min,
+        received_at=ticket.received_at,
+        changed_at=ticket.changed_at,
+        waiting_since=ticket.waiting_since,
+        first_response_due_at=ticket.first_response_due_at,
+        resolution_due_at=ticket.resolution_due_at,
+        first_responded_at=ticket.first_responded_at,
+        offered_until=ticket.next_check_at if ticket.state == "offered" else None,
+        breached=ticket.breached,
+    )
+
+
+def _labels_out(labels: Labels | None) -> LabelsOut | None:
+    if labels is None:
+        return None
+    return LabelsOut(
+        category=labels.category or None,
+        tier=labels.tier or None,
+        complexity=labels.complexity or None,
+        sentiment=labels.sentiment or None,
+        intent=labels.intent or None,
+        language=labels.language or None,
+    )
+
+
+def check_self_or_supervisor(caller: Principal, agent_id: str) -> None:
+    """Raises Forbidden where an agent asks about somebody else."""
+    if not caller.has("supervisor") and caller.subject != agent_id:
+        raise Forbidden("Agents may do this for themselves only; it needs the role supervisor for others.")

@@ -1,0 +1,227 @@
+"""The engine's two indexes: waiting work in buckets by eligibility class, and agents ranked within each class.
+
+Both are caches of facts: what a plan contains depends on the facts alone, never on how the index got there.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from services.router.domain.eligibility import qualifies, relaxations
+from services.router.domain.queues import Requirement
+from services.router.domain.ticket import Agent
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A waiting ticket as the engine sees it. *_ts are epoch seconds.
+
+    version        the ticket's version on which the decision rests; the write checks it.
+    mode           assign or offer; offer_timeout_s applies to the latter.
+    excluded       agents who declined it.
+    predicted_min  minutes that it is expected to take.
+    """
+
+    ticket_id: str
+    queue_id: str
+    version: int
+    needed: Requirement
+    policy: str
+    mode: str
+    offer_timeout_s: int
+    received_ts: float
+    due_ts: float
+    predicted_min: float = 0.0
+    excluded: frozenset[str] = frozenset()
+
+
+class Seat:
+    """An agent with the room that they have; a plan takes places tentatively and gives them back."""
+
+    __slots__ = ("agent", "agent_id", "capacity", "last_ts", "load", "online")
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.agent_id = agent.agent_id
+        self.capacity = agent.capacity
+        self.load = agent.load
+        self.last_ts = agent.last_assigned_at.timestamp() if agent.last_assigned_at else 0.0
+        self.online = agent.presence == "online"
+
+    @property
+    def free(self) -> bool:
+        """Allow-listed presence and at least one free place."""
+        return self.online and self.load < self.capacity
+
+
+Ranking = Callable[[Seat], tuple[float, ...]]
+
+
+class Waiting:
+    """Waiting tickets, in one heap per (eligibility class, policy). Putting a ticket again replaces it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, tuple[Work, int]] = {}
+        self._heaps: dict[tuple[Requirement, str], list[tuple[float, str, int]]] = {}
+        self._numbers = count()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, ticket_id: object) -> bool:
+        return ticket_id in self._entries
+
+    def get(self, ticket_id: str) -> Work | None:
+        """The ticket's work, or None where it does not wait."""
+        entry = self._entries.get(ticket_id)
+        return entry[0] if entry else None
+
+    def put(self, work: Work, order: float) -> None:
+        """Add or replace. order: the policy's key, which must not change with time."""
+        number = next(self._numbers)
+        self._entries[work.ticket_id] = (work, number)
+        heap = self._heaps.setdefault((work.needed, work.policy), [])
+        heapq.heappush(heap, (order, work.ticket_id, number))
+
+    def discard(self, ticket_id: str) -> None:
+        """Forget a ticket; no error where it is not there. Its heap entry is dropped when it comes to the top."""
+        self._entries.pop(ticket_id, None)
+
+    def buckets(self) -> Collection[tuple[Requirement, str]]:
+        """Keys of the buckets that may hold work."""
+        return tuple(self._heaps)
+
+    def head(self, bucket: tuple[Requirement, str]) -> tuple[float, Work] | None:
+        """The first ticket of a bucket with its order key; None and the bucket is gone where there is none."""
+        heap = self._heaps.get(bucket)
+        while heap:
+            order, ticket_id, number = heap[0]
+            entry = self._entries.get(ticket_id)
+            if entry is not None and entry[1] == number:
+                return order, entry[0]
+            heapq.heappop(heap)
+        self._heaps.pop(bucket, None)
+        return None
+
+    def take_head(self, bucket: tuple[Requirement, str]) -> tuple[float, str, int]:
+        """Take the head's entry off for the length of a plan; give it back with `restore`."""
+        return heapq.heappop(self._heaps[bucket])
+
+    def restore(self, taken: Iterator[tuple[tuple[Requirement, str], tuple[float, str, int]]]) -> None:
+        """Put entries back that a plan took off."""
+        for bucket, entry in taken:
+            heapq.heappush(self._heaps.setdefault(bucket, []), entry)
+
+
+class Line:
+    """The free agents of one eligibility class in the order of one ranking.
+
+    Every free agent of the class has an entry that is not worse than their true rank; an entry that is better than
+    the truth is corrected when it comes to the top. So giving work costs nothing here, and only getting room does.
+    """
+
+    __slots__ = ("best", "heap", "members", "rank")
+
+    def __init__(self, rank: Ranking, members: Mapping[str, Seat]) -> None:
+        """members: of the eligibility class; the same mapping that is kept up to date by Agents."""
+        self.rank = rank
+        self.members = members
+        self.best = {agent_id: rank(seat) for agent_id, seat in members.items() if seat.free}
+        self.heap = [(key, agent_id) for agent_id, key in self.best.items()]
+        heapq.heapify(self.heap)
+
+    def touch(self, seat: Seat) -> None:
+        """Note that a member may have become free or better placed."""
+        if not seat.free:
+            return
+        key = self.rank(seat)
+        held = self.best.get(seat.agent_id)
+        if held is None or key < held:
+            self.best[seat.agent_id] = key
+            heapq.heappush(self.heap, (key, seat.agent_id))
+
+    def first(self) -> Seat | None:
+        """The free member with the smallest rank, still in line; None where nobody is free."""
+        while self.heap:
+            key, agent_id = self.heap[0]
+            seat = self.members.get(agent_id)
+            if seat is None or not seat.free or self.best.get(agent_id) != key:
+                heapq.heappop(self.heap)
+                if self.best.get(agent_id) == key:
+                    del self.best[agent_id]
+                continue
+            truth = self.rank(seat)
+            if truth != key:
+                self.best[agent_id] = truth
+                heapq.heapreplace(self.heap, (truth, agent_id))
+                continue
+            return seat
+        return None
+
+    def step_aside(self, seat: Seat) -> None:
+        """Take the first member out of the line; `touch` brings them back."""
+        heapq.heappop(self.heap)
+        del self.best[seat.agent_id]
+
+
+class Agents:
+    """Everybody on one desk, online or not."""
+
+    def __init__(self) -> None:
+        self._seats: dict[str, Seat] = {}
+        self._members: dict[Requirement, dict[str, Seat]] = {}
+        self._lines: dict[tuple[Requirement, str], Line] = {}
+
+    def __len__(self) -> int:
+        return len(self._seats)
+
+    def get(self, agent_id: str) -> Agent | None:
+        """The agent's facts, or None."""
+        seat = self._seats.get(agent_id)
+        return seat.agent if seat else None
+
+    def put(self, agent: Agent) -> None:
+        """Add or replace an agent."""
+        before = self._seats.get(agent.agent_id)
+        seat = self._seats[agent.agent_id] = Seat(agent)
+        same = before is not None and _abilities(before.agent) == _abilities(agent)
+        for needed, members in self._members.items():
+            if (agent.agent_id in members) if same else qualifies(agent, needed):
+                members[agent.agent_id] = seat
+            elif not same:
+                members.pop(agent.agent_id, None)
+        for line in self._lines.values():
+            if agent.agent_id in line.members:
+                line.touch(seat)
+
+    def remove(self, agent_id: str) -> None:
+        """Forget an agent who left the desk; no error where they are not there."""
+        self._seats.pop(agent_id, None)
+        for members in self._members.values():
+            members.pop(agent_id, None)
+
+    def effective(self, needed: Requirement) -> Requirement | None:
+        """The strongest form of the requirement that somebody on the desk meets; None on a desk without agents."""
+        return next((weaker for weaker in relaxations(needed) if self._class(weaker)), None)
+
+    def line(self, needed: Requirement, name: str, rank: Ranking) -> Line:
+        """The class's free agents in the order of the ranking called `name`."""
+        line = self._lines.get((needed, name))
+        if line is None:
+            line = self._lines[(needed, name)] = Line(rank, self._class(needed))
+        return line
+
+    def _class(self, needed: Requirement) -> dict[str, Seat]:
+        """Who meets the requirement, kept up to date from now on. The first look costs one pass over the desk."""
+        members = self._members.get(needed)
+        if members is None:
+            members = {seat.agent_id: seat for seat in self._seats.values() if qualifies(seat.agent, needed)}
+            self._members[needed] = members
+        return members
+
+
+def _abilities(agent: Agent) -> tuple[object, ...]:
+    return (agent.skills, agent.languages, agent.seniority)

@@ -1,0 +1,144 @@
+"""The two things the router decides about: tickets (the work) and agents. Plain facts, no behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+OWNED = frozenset({"offered", "assigned", "in_progress", "on_hold"})
+"""States in which a ticket has an owner and takes one place of that agent's capacity."""
+
+TERMINAL = frozenset({"closed", "cancelled"})
+
+UNTOUCHED = frozenset({"received", "self_service", "waiting", "offered", "assigned"})
+"""States in which nobody has started to work."""
+
+SENIORITY = {"simple": 0.0, "moderate": 0.3, "complex": 0.6}
+"""Least seniority of an agent (0 newcomer to 1 expert) by the complexity of a ticket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Labels in force. Slugs as in the taxonomy; "" means unknown."""
+
+    category: str = ""
+    tier: str = ""
+    complexity: str = ""
+    sentiment: str = ""
+    intent: str = ""
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What routing knows of a ticket besides its labels. "" and 0 mean unknown."""
+
+    customer_id: str = ""
+    channel: str = ""
+    language_hint: str = ""
+    order_id: str = ""
+    parcel_id: str = ""
+    yearly_spend_minor: int = 0
+    currency: str = ""
+    customer_class: str = ""
+    region: str = ""
+    origin: str = ""
+    fact: str = ""
+    repeat_contacts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One piece of work. All times aware UTC; None means "not (yet)".
+
+    version            grows by one with every change, from 1.
+    fence              grows with every change of owner; who works on the ticket must present it.
+    queue_id           "" before it was queued.
+    agent_id           owner; after resolving, who resolved it. "" is nobody.
+    awaited            whom on_hold waits for; else "".
+    announced          the opening record was seen (a classification may come first).
+    labelled_sequence  sequence of the message whose labels are in force; 0 is none.
+    suggestion         newer labels that came too late to be applied by themselves; None is none.
+    declined_by        agents who declined it; they are not asked again.
+    next_check_at      when something must have happened; None only in terminal states.
+    waiting_since      when it entered the state waiting, kept over re-queueing so that age is not lost.
+    breached           a due time has passed; counted once.
+    """
+
+    tenant_id: str
+    ticket_id: str
+    desk_id: str
+    received_at: datetime
+    state: str = "received"
+    version: int = 1
+    fence: int = 0
+    queue_id: str = ""
+    agent_id: str = ""
+    agent_name: str = ""
+    reason: str = ""
+    awaited: str = ""
+    reopen_count: int = 0
+    labels: Labels | None = None
+    suggestion: Labels | None = None
+    facts: Facts = field(default_factory=Facts)
+    announced: bool = False
+    labelled_sequence: int = 0
+    predicted_min: float = 0.0
+    declined_by: tuple[str, ...] = ()
+    breached: bool = False
+    changed_at: datetime | None = None
+    waiting_since: datetime | None = None
+    first_response_due_at: datetime | None = None
+    resolution_due_at: datetime | None = None
+    first_responded_at: datetime | None = None
+    next_check_at: datetime | None = None
+    sla_version: str = ""
+    rating: int = 0
+
+    @property
+    def desk(self) -> tuple[str, str]:
+        """Tenant and desk: the unit that one dispatcher serves."""
+        return (self.tenant_id, self.desk_id)
+
+    @property
+    def owned(self) -> bool:
+        """True where the ticket takes a place of its agent's capacity."""
+        return self.state in OWNED
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """Somebody who works on tickets.
+
+    skills            slug to level, 0 (cannot) to 1 (expert).
+    languages         BCP 47 primary tags in lower case; empty means every language.
+    seniority         0 newcomer to 1 expert; decides who gets complex tickets.
+    capacity          how many tickets they may own at once, 0 or more.
+    load              how many they own now; can exceed capacity only after capacity was lowered.
+    presence          online, away or offline; anything else counts as offline.
+    last_assigned_at  when they were last given a ticket; None is never.
+    presence_at       when their presence last changed; None is never.
+    version           grows when settings or presence change.
+    revision          grows with every change, also of load or of an owned ticket.
+    """
+
+    tenant_id: str
+    agent_id: str
+    desk_id: str
+    name: str
+    skills: Mapping[str, float] = field(default_factory=dict)
+    languages: frozenset[str] = frozenset()
+    seniority: float = 1.0
+    capacity: int = 1
+    load: int = 0
+    presence: str = "offline"
+    last_assigned_at: datetime | None = None
+    presence_at: datetime | None = None
+    version: int = 1
+    revision: int = 1
+
+    @property
+    def available(self) -> bool:
+        """Allow-list: only "online" counts, and only with a free place."""
+        return self.presence == "online" and self.load < self.capacity

@@ -1,0 +1,170 @@
+"""The router's tables. Only the store reads and writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from fenliu.chassis.db import UtcDateTime
+from fenliu.chassis.messaging.tables import messaging_tables
+
+metadata = MetaData()
+
+_TEXT: dict[str, Any] = {"nullable": False, "server_default": ""}
+_COUNT: dict[str, Any] = {"nullable": False, "server_default": "0"}
+_FLAG: dict[str, Any] = {"nullable": False, "server_default": text("false")}
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("ticket_id", String(128), primary_key=True),
+    Column("tenant_id", String(128), nullable=False),
+    Column("desk_id", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("fence", BigInteger, **_COUNT),
+    Column("queue_id", String(128), **_TEXT),
+    Column("agent_id", String(128), **_TEXT),
+    Column("agent_name", String(200), **_TEXT),
+    Column("reason", String(64), **_TEXT),
+    Column("awaited", String(32), **_TEXT),
+    Column("reopen_count", Integer, **_COUNT),
+    Column("tier", String(16), **_TEXT, comment="copy of labels.tier, for counting"),
+    Column("labels", Text, **_TEXT, comment="labels in force, JSON; empty: none yet"),
+    Column("suggestion", Text, **_TEXT, comment="newer labels that were not applied, JSON; empty: none"),
+    Column("facts", Text, **_TEXT, comment="what routing knows besides the labels, JSON"),
+    Column("announced", Boolean, **_FLAG, comment="TicketReceived was seen"),
+    Column("labelled_sequence", BigInteger, **_COUNT, comment="message whose labels are in force or suggested"),
+    Column("predicted_min", Float, **_COUNT, comment="minutes of work expected"),
+    Column("declined_by", Text, **_TEXT, comment="agents who declined, JSON array; empty: nobody"),
+    Column("breached", Boolean, **_FLAG, comment="the due time that counts has passed and was counted"),
+    Column("rating", SmallInteger, **_COUNT, comment="1 to 5; 0: not rated"),
+    Column("sla_version", String(32), **_TEXT, comment="version of sla.toml under which it was promised"),
+    Column("received_at", UtcDateTime, nullable=False, comment="when intake accepted it"),
+    Column("changed_at", UtcDateTime, nullable=False),
+    Column("waiting_since", UtcDateTime),
+    Column("first_response_due_at", UtcDateTime),
+    Column("resolution_due_at", UtcDateTime),
+    Column("first_responded_at", UtcDateTime),
+    Column("next_check_at", UtcDateTime, comment="when something must have happened; null only when it is over"),
+    Column("dirty", Boolean, **_FLAG, comment="changed by somebody else than the dispatcher since it last looked"),
+)
+"""One row per ticket: the only truth about its state. Made by whichever event comes first."""
+
+_OPEN = text("state IN ('offered', 'assigned', 'in_progress', 'on_hold')")
+Index(
+    "ix_tickets_agent",
+    tickets.c.tenant_id,
+    tickets.c.agent_id,
+    postgresql_where=_OPEN,
+    sqlite_where=_OPEN,
+)
+_WAITING = text("state = 'waiting'")
+Index(
+    "ix_tickets_waiting",
+    tickets.c.tenant_id,
+    tickets.c.desk_id,
+    tickets.c.queue_id,
+    tickets.c.waiting_since,
+    postgresql_where=_WAITING,
+    sqlite_where=_WAITING,
+)
+_DUE = text("next_check_at IS NOT NULL")
+Index("ix_tickets_due", tickets.c.next_check_at, postgresql_where=_DUE, sqlite_where=_DUE)
+_DIRTY = text("dirty")
+Index("ix_tickets_dirty", tickets.c.tenant_id, tickets.c.desk_id, postgresql_where=_DIRTY, sqlite_where=_DIRTY)
+
+ticket_history = Table(
+    "ticket_history",
+    metadata,
+    Column("ticket_id", String(128), nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("state", String(16), nullable=False, comment="after the change"),
+    Column("fence", BigInteger, nullable=False),
+    Column("agent_id", String(128), nullable=False, comment="owner after the change; empty: nobody"),
+    Column("queue_id", String(128), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("ticket_id", "version", name="ticket_history_pk"),
+)
+"""Every change of every ticket, never updated. Its key is the last wall against two changes from one version."""
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("agent_id", String(128), nullable=False),
+    Column("desk_id", String(128), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("skills", Text, nullable=False, comment="JSON object: skill slug to level 0..1"),
+    Column("languages", Text, nullable=False, comment="JSON array of primary tags; empty array: every language"),
+    Column("seniority", Float, nullable=False, comment="0..1"),
+    Column("capacity", Integer, nullable=False, comment="tickets they may own at once"),
+    Column("load", Integer, **_COUNT, comment="tickets they own now"),
+    Column("presence", String(16), nullable=False, comment="online, away, offline"),
+    Column("presence_at", UtcDateTime, nullable=False, comment="when presence last changed"),
+    Column("seen_at", UtcDateTime, nullable=False, comment="last sign of life: presence set, or a poll for work"),
+    Column("last_assigned_at", UtcDateTime),
+    Column("version", BigInteger, nullable=False, comment="grows when settings or presence change"),
+    Column("revision", BigInteger, nullable=False, comment="grows with every change, also of load or of owned work"),
+    Column("release_at", UtcDateTime, comment="their work must be looked at because they left; null: nothing to do"),
+    Column("dirty", Boolean, **_FLAG, comment="changed by somebody else than the dispatcher since it last looked"),
+    PrimaryKeyConstraint("tenant_id", "agent_id", name="agents_pk"),
+    CheckConstraint("load >= 0", name="agents_load_not_negative"),
+    CheckConstraint("capacity >= 0", name="agents_capacity_not_negative"),
+)
+"""Who works on tickets. load is kept in the transactions that change ownership; tests compare it with count(*)."""
+
+Index("ix_agents_dirty", agents.c.tenant_id, agents.c.desk_id, postgresql_where=_DIRTY, sqlite_where=_DIRTY)
+_RELEASE = text("release_at IS NOT NULL")
+Index("ix_agents_release", agents.c.release_at, postgresql_where=_RELEASE, sqlite_where=_RELEASE)
+_ONLINE = text("presence = 'online'")
+Index("ix_agents_seen", agents.c.seen_at, postgresql_where=_ONLINE, sqlite_where=_ONLINE)
+
+queues = Table(
+    "queues",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("queue_id", String(128), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("name_zh", String(200), nullable=False),
+    Column("skill", String(64), nullable=False),
+    Column("level", Float, nullable=False),
+    Column("mode", String(16), nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("offer_timeout_s", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "queue_id", name="queues_pk"),
+)
+"""What a tenant changed about its queues, or added; a queue without a row is as queues.toml says."""
+
+desks = Table(
+    "desks",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("desk_id", String(128), nullable=False),
+    Column("holder", String(64), **_TEXT, comment="dispatcher that serves the desk"),
+    Column("fence", BigInteger, **_COUNT, comment="grows with every change of holder"),
+    Column("expires_s", Float(53), **_COUNT, comment="Unix seconds on the database's clock"),
+    PrimaryKeyConstraint("tenant_id", "desk_id", name="desks_pk"),
+)
+"""Every desk with the lease of its dispatcher."""
+
+messaging_tables(metadata)

@@ -1,0 +1,267 @@
+"""Gives waiting tickets to agents. One dispatcher serves a desk at a time, under a lease with a fence.
+
+A step reads what others changed, asks the pure engine, and carries its decisions out in one transaction: lease,
+tickets and agents are locked in this order, what does not fit any more is left out, the rest is written set-based.
+A decision that lost is simply dropped; whoever won has marked the row dirty, so it is read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from time import process_time
+
+from fenliu.chassis.clock import Clock
+from fenliu.chassis.db import Database, DatabaseUnavailable, Transaction
+from fenliu.chassis.observability import get_logger
+from fenliu.chassis.worker import Loop
+from services.router import metrics
+from services.router.domain.due import Timers, next_check
+from services.router.domain.engine import Decision
+from services.router.domain.queues import Queue, QueueRules
+from services.router.domain.ticket import Agent, Ticket
+from services.router.domain.transitions import Change, apply
+from services.router.store import agents as agent_store
+from services.router.store import dispatch, queues, tickets
+from services.router.store.news import News
+from services.router.workers.mirror import Mirror
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the dispatcher goes about it.
+
+    lease_s      length of a desk's lease, seconds; another process takes over after that.
+    heartbeat_s  pause between renewals, seconds.
+    gap_s        shortest pause between two steps: wake-ups within it are served together.
+    batch        most assignments in one transaction.
+    read         most changed rows taken in per step.
+    """
+
+    lease_s: float = 5.0
+    heartbeat_s: float = 1.0
+    gap_s: float = 0.02
+    batch: int = 200
+    read: int = 2000
+
+
+class DispatcherLoop(Loop):
+    """Runs the dispatcher's steps, and gives its leases back at the end, so that the next one need not wait."""
+
+    def __init__(self, dispatcher: Dispatcher, *, every_s: float) -> None:
+        super().__init__("dispatcher", dispatcher.step, every_s=every_s)
+        self._dispatcher = dispatcher
+
+    def notice(self, desks: Iterable[tuple[str, str]]) -> None:
+        """These desks have news: step now."""
+        self._dispatcher.notice(desks)
+        self.wake()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Step until `stop` is set, then give the leases back; a database that is away lets them run out instead."""
+        await super().run(stop)
+        with suppress(DatabaseUnavailable):
+            await self._dispatcher.release()
+
+
+class Dispatcher:
+    """Assigns the waiting tickets of every desk whose lease it holds; `step` is run by a Loop with a 250 ms poll."""
+
+    def __init__(
+        self, db: Database, clock: Clock, rules: QueueRules, timers: Timers, news: News, *, holder: str,
+        pace: Pace | None = None,
+    ) -> None:  # fmt: skip
+        """holder: name of this process, unique among all dispatchers."""
+        self.db = db
+        self.holder = holder
+        self.mirrors: dict[tuple[str, str], Mirror] = {}
+        self._clock = clock
+        self._rules = rules
+        self._timers = timers
+        self._news = news
+        self._pace = pace or Pace()
+        self._claimed_at = float("-inf")
+        self._stepped_at = float("-inf")
+        self._unclaimed = False
+
+    def notice(self, desks: Iterable[tuple[str, str]]) -> None:
+        """These desks have news. One that nobody serves yet is claimed in the next step."""
+        self._unclaimed = self._unclaimed or any(desk not in self.mirrors for desk in desks)
+
+    async def step(self) -> int:
+        """Take in what changed and assign what can be assigned. Returns how many tickets were."""
+        await self._gather()
+        await self._keep_leases()
+        if not self.mirrors:
+            return 0
+        seen = await self._take_in()
+        done = 0
+        for mirror in list(self.mirrors.values()):
+            if mirror.stale:
+                done += await self._serve(mirror)
+        await self._clear(*seen)
+        return done
+
+    async def release(self) -> None:
+        """Give the leases back when the process stops."""
+        self.mirrors.clear()
+        async with self.db.begin() as tx:
+            await dispatch.release_desks(tx, self.holder)
+
+    async def _gather(self) -> None:
+        early = self._stepped_at + self._pace.gap_s - self._clock.monotonic()
+        if early > 0:
+            await asyncio.sleep(early)
+        self._stepped_at = self._clock.monotonic()
+
+    async def _keep_leases(self) -> None:
+        if not self._unclaimed and self._clock.monotonic() < self._claimed_at + self._pace.heartbeat_s:
+            return
+        self._unclaimed = False
+        self._claimed_at = self._clock.monotonic()
+        async with self.db.begin() as tx:
+            held = await dispatch.claim_desks(tx, self.holder, self._pace.lease_s)
+            overrides = await queues.load_all_overrides(tx)
+        for desk in [desk for desk, mirror in self.mirrors.items() if held.get(desk) != mirror.fence]:
+            del self.mirrors[desk]
+        for desk, fence in held.items():
+            if desk not in self.mirrors:
+                self.mirrors[desk] = await self._build(desk, fence, overrides)
+            else:
+                self.mirrors[desk].use_overrides(overrides.get(desk[0], {}))
+        metrics.held_desks.set(len(self.mirrors))
+
+    async def _build(self, desk: tuple[str, str], fence: int, overrides: dict[str, dict[str, Queue]]) -> Mirror:
+        mirror = Mirror(desk, fence, self._rules, overrides.get(desk[0], {}))
+        async with self.db.read() as tx:
+            for agent in await agent_store.load_desk_agents(tx, *desk):
+                mirror.put_agent(agent)
+            after = ""
+            while found := await dispatch.load_waiting(tx, desk, after=after, limit=2000):
+                for ticket in found:
+                    mirror.put_ticket(ticket)
+                after = found[-1].ticket_id
+                await asyncio.sleep(0)  # a hundred thousand rows must not hold up heartbeats and requests
+        metrics.takeovers.inc()
+        log.info(
+            "desk_taken", tenant_id=desk[0], desk_id=desk[1], waiting=len(mirror.tickets), agents=len(mirror.agents)
+        )
+        return mirror
+
+    async def _take_in(self) -> tuple[list[Ticket], list[Agent]]:
+        held = list(self.mirrors)
+        async with self.db.read() as tx:
+            changed = await dispatch.load_dirty_tickets(tx, held, self._pace.read)
+            staff = await dispatch.load_dirty_agents(tx, held, self._pace.read)
+        for ticket in changed:
+            self.mirrors[ticket.desk].put_ticket(ticket)
+        for agent in staff:
+            self.mirrors[(agent.tenant_id, agent.desk_id)].put_agent(agent)
+        return changed, staff
+
+    async def _clear(self, changed: Sequence[Ticket], staff: Sequence[Agent]) -> None:
+        """Unmark what was read and not assigned; assigning has unmarked the rest."""
+        left = [ticket for ticket in changed if ticket.state != "waiting" or self._waits(ticket)]
+        idle = [agent for agent in staff if self._unchanged(agent)]
+        if left or idle:
+            async with self.db.begin() as tx:
+                await dispatch.clear_dirty(tx, left, idle)
+
+    def _waits(self, ticket: Ticket) -> bool:
+        mirror = self.mirrors.get(ticket.desk)
+        return mirror is not None and ticket.ticket_id in mirror.tickets
+
+    def _unchanged(self, agent: Agent) -> bool:
+        mirror = self.mirrors.get((agent.tenant_id, agent.desk_id))
+        known = mirror.agents.get(agent.agent_id) if mirror else None
+        return known is not None and known.revision == agent.revision
+
+    async def _serve(self, mirror: Mirror) -> int:
+        """One batch; what is left over comes in the next step, after leases and changes were looked at."""
+        started = process_time()
+        decisions = mirror.decide(self._clock.now(), self._pace.batch)
+        metrics.plan_seconds.observe(process_time() - started)
+        given = len(await self._carry_out(mirror, decisions)) if decisions else 0
+        # A decision that lost is not planned again before its row is read again; that one is dirty, or not waiting.
+        mirror.stale = mirror.stale and len(decisions) == self._pace.batch
+        return given
+
+    async def _carry_out(self, mirror: Mirror, decisions: Sequence[Decision]) -> list[Change]:
+        started = self._clock.monotonic()
+        async with self.db.begin() as tx:
+            if not await dispatch.hold_desk(tx, mirror.desk, self.holder, mirror.fence, self._pace.lease_s):
+                del self.mirrors[mirror.desk]
+                log.warning("desk_lost", tenant_id=mirror.desk[0], desk_id=mirror.desk[1])
+                return []
+            won = await dispatch.lock_waiting(tx, {decision.ticket_id: decision.version for decision in decisions})
+            wanted = {decision.agent_id for decision in decisions if decision.ticket_id in won}
+            staff = await dispatch.lock_agents(tx, mirror.desk[0], wanted)
+            changes = self._fit(tx, mirror, [item for item in decisions if item.ticket_id in won], staff)
+            await tickets.record(tx, changes, by_dispatcher=True)
+            self._news.after(tx, changes, by_dispatcher=True)
+        self._learn(mirror, decisions, won, staff, changes)
+        self._measure(tx, decisions, changes, self._clock.monotonic() - started)
+        return changes
+
+    def _fit(
+        self, tx: Transaction, mirror: Mirror, decisions: Sequence[Decision], staff: dict[str, Agent]
+    ) -> list[Change]:
+        """The changes that still fit the locked rows: same settings as planned with, present, and with room."""
+        room = {
+            agent_id: agent.capacity - agent.load
+            for agent_id, agent in staff.items()
+            if agent.presence == "online" and self._same_settings(mirror, agent)
+        }
+        changes = []
+        for decision in decisions:
+            if room.get(decision.agent_id, 0) > 0:
+                room[decision.agent_id] -= 1
+                agent = staff[decision.agent_id]
+                changes.append(self._change(tx, mirror.tickets[decision.ticket_id], decision, agent))
+        return changes
+
+    def _same_settings(self, mirror: Mirror, agent: Agent) -> bool:
+        known = mirror.agents.get(agent.agent_id)
+        return known is not None and known.version == agent.version and agent.desk_id == mirror.desk[1]
+
+    def _change(self, tx: Transaction, ticket: Ticket, decision: Decision, agent: Agent) -> Change:
+        change = apply(
+            ticket, decision.mode, "dispatcher", tx.now, reason=decision.reason, queue_id=decision.queue_id,
+            agent_id=agent.agent_id, agent_name=agent.name,
+        )  # fmt: skip
+        if decision.mode == "offer":
+            return tickets.with_check(change, tx.now + timedelta(seconds=decision.offer_timeout_s))
+        return tickets.with_check(change, next_check(change.after, tx.now, self._timers))
+
+    def _learn(
+        self, mirror: Mirror, decisions: Sequence[Decision], won: set[str], staff: dict[str, Agent],
+        changes: Sequence[Change],
+    ) -> None:  # fmt: skip
+        """Correct the mirror by what the locked rows said and by what was written."""
+        for decision in decisions:
+            if decision.ticket_id not in won:
+                mirror.forget(decision.ticket_id)
+        taken: dict[str, int] = {}
+        for change in changes:
+            mirror.forget(change.after.ticket_id)
+            taken[change.after.agent_id] = taken.get(change.after.agent_id, 0) + 1
+        for agent_id, agent in staff.items():
+            count = taken.get(agent_id)
+            if count:
+                at = changes[0].after.changed_at
+                agent = replace(agent, load=agent.load + count, last_assigned_at=at, revision=agent.revision + 1)
+            mirror.put_agent(agent)
+
+    def _measure(self, tx: Transaction, decisions: Sequence[Decision], changes: Sequence[Change], span: float) -> None:
+        metrics.commit_seconds.observe(span)
+        metrics.lost_races.inc(len(decisions) - len(changes))
+        for change in changes:
+            metrics.assigned.inc(mode="offer" if change.after.state == "offered" else "assign")
+            if change.after.fence == 1:
+                tier = change.after.labels.tier if change.after.labels else "unlabelled"
+                metrics.time_to_assign.observe((tx.now - change.after.received_at).total_seconds(), tier=tier)

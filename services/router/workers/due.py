@@ -1,0 +1,143 @@
+"""The clock: acts on tickets whose time has come and takes work back from agents who left.
+
+Times stand in rows with an index, so nothing is swept and nothing is forgotten by a restart. Several processes may run
+it side by side: rows that another one has locked are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from fenliu.chassis.db import Database, Transaction
+from services.router import metrics
+from services.router.domain.due import Timers, look, next_check, release, release_check
+from services.router.domain.eligibility import why_waiting
+from services.router.domain.queues import GENERAL, Queue, QueueRules
+from services.router.domain.sla import ServiceLevels
+from services.router.domain.ticket import Agent, Ticket
+from services.router.domain.transitions import Change
+from services.router.store import agents as agent_store
+from services.router.store import board, queues, tickets
+from services.router.store.news import News
+
+
+class DueTimes:
+    """Run by a Loop; `step` returns how many rows it acted on."""
+
+    def __init__(
+        self, db: Database, rules: QueueRules, levels: ServiceLevels, timers: Timers, news: News, *,
+        presence_timeout: timedelta, batch: int = 200,
+    ) -> None:  # fmt: skip
+        """presence_timeout: an online agent of whom nothing was heard for so long is offline; 0 switches that off."""
+        self._db = db
+        self._rules = rules
+        self._levels = levels
+        self._timers = timers
+        self._news = news
+        self._presence_timeout = presence_timeout
+        self._batch = batch
+
+    async def step(self) -> int:
+        """One round: lost agents, work of agents who left, due tickets."""
+        return await self._lose_agents() + await self._release() + await self._due()
+
+    async def _lose_agents(self) -> int:
+        if not self._presence_timeout:
+            return 0
+        async with self._db.begin() as tx:
+            return len(await agent_store.update_lost(tx, tx.now - self._presence_timeout))
+
+    async def _release(self) -> int:
+        async with self._db.read() as tx:
+            gone = await agent_store.load_releases(tx, 20)
+        for agent in gone:
+            await self._db.run(lambda tx, agent=agent: self._release_one(tx, agent))  # type: ignore[misc]
+        return len(gone)
+
+    async def _release_one(self, tx: Transaction, agent: Agent) -> None:
+        """Queue again what the agent has not started; look again at the rest when their grace is over."""
+        held = await tickets.lock_tickets(tx, await board.load_open_of(tx, agent.tenant_id, agent.agent_id))
+        now_is = await agent_store.load_agent(tx, agent.tenant_id, agent.agent_id, lock=True)
+        if now_is is None:
+            return
+        changes: list[Change] = []
+        checks: dict[str, datetime | None] = {}
+        for ticket in held.values():
+            if ticket.agent_id != agent.agent_id:
+                continue
+            change = release(ticket, now_is, tx.now, self._timers)
+            if change is not None:
+                changes.append(tickets.with_check(change, next_check(change.after, tx.now, self._timers)))
+            elif now_is.presence != "online" and (at := release_check(ticket, now_is, self._timers)):
+                checks[ticket.ticket_id] = at
+        await self._record(tx, changes)
+        await tickets.update_checks(tx, checks)
+        await agent_store.clear_releases(tx, [now_is])
+
+    async def _due(self) -> int:
+        async with self._db.read() as tx:
+            ids = await board.load_due(tx, self._batch)
+        if not ids:
+            return 0
+        return await self._db.run(lambda tx: self._look_at(tx, ids))
+
+    async def _look_at(self, tx: Transaction, ids: Collection[str]) -> int:
+        locked = await tickets.lock_tickets(tx, ids, skip=True)
+        due = [ticket for ticket in locked.values() if ticket.next_check_at and ticket.next_check_at <= tx.now]
+        owners = await agent_store.load_agents(tx, {(t.tenant_id, t.agent_id) for t in due if t.owned})
+        reasons = await self._reasons(tx, [ticket for ticket in due if ticket.state == "waiting"])
+        changes: list[Change] = []
+        checks: dict[str, datetime | None] = {}
+        for ticket in due:
+            if ticket.next_check_at is not None:
+                metrics.due_late.observe((tx.now - ticket.next_check_at).total_seconds())
+            owner = owners.get((ticket.tenant_id, ticket.agent_id))
+            seen = look(ticket, owner, reasons.get(ticket.ticket_id, ""), tx.now, self._timers, self._levels)
+            if seen.change is None:
+                checks[ticket.ticket_id] = seen.next_check_at
+            else:
+                changes.append(tickets.with_check(seen.change, seen.next_check_at))
+        await self._record(tx, changes)
+        await tickets.update_checks(tx, checks)
+        return len(due)
+
+    async def _reasons(self, tx: Transaction, waiting: Collection[Ticket]) -> dict[str, str]:
+        """Why each of these tickets waits."""
+        reasons: dict[str, str] = {}
+        for desk in sorted({ticket.desk for ticket in waiting}):
+            staff = await agent_store.load_desk_agents(tx, *desk)
+            overrides = await queues.load_overrides(tx, desk[0])
+            known: dict[tuple[object, ...], str] = {}
+            for ticket in waiting:
+                if ticket.desk != desk:
+                    continue
+                needed = self._rules.requirement(
+                    self._queue(ticket, overrides), ticket.labels, ticket.facts.language_hint
+                )
+                key = (needed, ticket.declined_by)
+                if key not in known:
+                    known[key] = why_waiting(needed, staff, declined_by=ticket.declined_by)
+                reasons[ticket.ticket_id] = known[key]
+        return reasons
+
+    def _queue(self, ticket: Ticket, overrides: dict[str, Queue]) -> Queue:
+        return overrides.get(ticket.queue_id) or self._rules.queues.get(ticket.queue_id) or self._rules.queues[GENERAL]
+
+    async def _record(self, tx: Transaction, changes: list[Change]) -> None:
+        await tickets.record(tx, changes)
+        self._news.after(tx, changes)
+        if changes:
+            tx.after_commit(_count, changes)
+
+
+def _count(changes: list[Change]) -> None:
+    for change in changes:
+        if change.action == "lapse":
+            metrics.offers_lapsed.inc()
+        elif change.action == "requeue":
+            metrics.requeued.inc()
+        elif change.action == "breach":
+            tier = change.after.labels.tier if change.after.labels else "unlabelled"
+            clock = "resolution" if change.after.first_responded_at else "first_response"
+            metrics.breaches.inc(tier=tier, clock=clock)
