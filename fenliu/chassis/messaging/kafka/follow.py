@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from fenliu.chassis.messaging.envelope import Record
+from fenliu.chassis.messaging.kafka.inspector import Inspector, as_record
 from fenliu.chassis.messaging.kafka.options import KafkaOptions, bounded, closed
 
 POLL_MS = 500
@@ -21,12 +22,17 @@ async def follow(
     to_end      stop at what was the end when reading began; else go on for ever.
     Raises KafkaUnavailable when the broker cannot be reached at the start. A topic that does not exist has no records.
     """
+    inspector = Inspector(options)
+    try:
+        counts = await inspector.partitions(topics)
+    finally:
+        await inspector.close()
+    partitions = [TopicPartition(topic, number) for topic, count in counts.items() for number in range(count)]
+    if not partitions:
+        return
     reader = AIOKafkaConsumer(client_id="fenliu-follow", enable_auto_commit=False, **options.client())
     try:
         await bounded(reader.start(), options.start_timeout_s)
-        partitions = await _partitions(reader, topics, options)
-        if not partitions:
-            return
         reader.assign(partitions)
         ends: dict[TopicPartition, int] = await bounded(reader.end_offsets(partitions), options.request_timeout_s)
         starts = ends
@@ -40,30 +46,8 @@ async def follow(
             for partition, messages in batches.items():
                 for message in messages:
                     if not to_end or message.offset < ends[partition]:
-                        yield _record(message)
+                        yield as_record(message)
                 if messages[-1].offset + 1 >= ends[partition]:
                     missing.discard(partition)
     finally:
         await closed(reader.stop(), options.stop_timeout_s)
-
-
-async def _partitions(reader: AIOKafkaConsumer, topics: Iterable[str], options: KafkaOptions) -> list[TopicPartition]:
-    existing = await bounded(reader.topics(), options.request_timeout_s)
-    return [
-        TopicPartition(topic, number)
-        for topic in topics
-        if topic in existing
-        for number in sorted(reader.partitions_for_topic(topic) or ())
-    ]
-
-
-def _record(message: ConsumerRecord) -> Record:
-    return Record(
-        message.topic,
-        message.partition,
-        message.offset,
-        message.key,
-        message.value,
-        tuple(message.headers),
-        message.timestamp,
-    )

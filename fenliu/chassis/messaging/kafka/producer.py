@@ -171,7 +171,10 @@ class Producer:
         client, self._client = self._client, None
         if client is None:
             return
-        client._message_accumulator.fail_all(KafkaError("the producer was replaced"))
+        waiting = client._message_accumulator
+        # A batch that waits for another try is in neither place where aiokafka's own clean-up looks for it.
+        waiting._pending_batches.update(b for batches in waiting._batches.values() for b in batches if b.retry_count)
+        waiting.fail_all(KafkaError("the producer was replaced"))
         await closed(client.stop(), self._options.stop_timeout_s)
         await closed(client._sender.close(), self._options.stop_timeout_s)
         await closed(client.client.close(), self._options.stop_timeout_s)
