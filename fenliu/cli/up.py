@@ -22,7 +22,7 @@ from rich.console import Console
 
 from fenliu.chassis.auth import Tokens
 from fenliu.chassis.clock import Clock, SystemClock
-from fenliu.chassis.messaging.kafka import KafkaOptions, Producer
+from fenliu.chassis.messaging.kafka import KafkaOptions, Producer, ensure_topics
 from fenliu.chassis.messaging.kafka.follow import follow
 from fenliu.cli import wire
 from fenliu.cli.feed import Feed
@@ -79,6 +79,7 @@ class Stack:
         await self.supervisor.start("broker", [*broker, "--port", str(self.home.port("broker"))], env)
         await self._migrate()
         await self.supervisor.until_listening(self.home.port("broker"), READY_WITHIN_S)
+        await ensure_topics(KafkaOptions(self.home.bootstrap))
         for service in SERVICES:
             command = fenliu("run", service, "--supervised")
             await self.supervisor.start(service, command, self.home.process_env(service))
