@@ -17,7 +17,7 @@ from bench.machine import cpu_seconds
 from tests.stack import ROOT, Stack, eventually, free_port
 
 DATABASES = ("intake", "router", "notifier")
-ENV = {"": {"FENLIU_ROUTER_AGENT_SILENCE_S": "86400"}}
+ENV = {"router": {"FENLIU_ROUTER_PRESENCE_TIMEOUT_S": "86400"}}
 
 
 class Platform:

@@ -13,8 +13,8 @@ from tests.stack import Stack
 
 DATABASES = ("intake", "router", "notifier")
 TEST_ENV = {
-    "": {"FENLIU_ROUTER_AGENT_SILENCE_S": "86400"},
-    "notifier": {"FENLIU_NOTIFIER_ALLOW_LOOPBACK_WEBHOOKS": "true"},
+    "router": {"FENLIU_ROUTER_PRESENCE_TIMEOUT_S": "86400"},
+    "notifier": {"FENLIU_NOTIFIER_WEBHOOK_ALLOW_LOOPBACK": "true"},
 }
 
 
