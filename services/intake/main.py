@@ -10,8 +10,9 @@ from fenliu.chassis.auth import StatusTokens
 from fenliu.chassis.clock import Clock, SystemClock
 from fenliu.chassis.db import Database
 from fenliu.chassis.messaging.consumer import Subscription
+from fenliu.chassis.messaging.kafka import Inspector, KafkaOptions
 from fenliu.chassis.messaging.outbox import Outbox
-from fenliu.chassis.service import Service
+from fenliu.chassis.service import Service, kafka_options
 from fenliu.chassis.worker import Loop
 from fenliu.contracts import topics
 from fenliu.contracts.events import LogisticsEvent, OrderEvent, TicketStatusChanged
@@ -53,6 +54,7 @@ def build(settings: IntakeSettings, clock: Clock | None = None) -> Service:
     grace = timedelta(hours=settings.promise_grace_h)
     on_order = partial(handlers.on_order_event, rules=rules, grace=grace, now=clock.now)
     on_logistics = partial(handlers.on_logistics_event, rules=rules, grace=grace, now=clock.now)
+    read_until = partial(_read_until, kafka_options(settings))
     return Service(
         name="intake",
         settings=settings,
@@ -66,7 +68,17 @@ def build(settings: IntakeSettings, clock: Clock | None = None) -> Service:
         ],
         workers=[
             Loop("due_promises", workers.DuePromises(db, rules).step, every_s=settings.due_every_s),
+            Loop("unheard_tickets", workers.Unheard(db, read_until).step, every_s=settings.sweep_every_s),
             Loop("gauges", workers.Gauges(db).step, every_s=5.0),
         ],
         links=LINKS,
     )
+
+
+async def _read_until(options: KafkaOptions) -> dict[int, int]:
+    """Next offset of `ticket-inbound` that the router will read, by partition. Raises KafkaUnavailable."""
+    inspector = Inspector(options, "fenliu-intake-sweep")
+    try:
+        return await inspector.committed(f"router.{topics.TICKET_INBOUND.name}", topics.TICKET_INBOUND.name)
+    finally:
+        await inspector.close()

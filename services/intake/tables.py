@@ -25,6 +25,7 @@ from fenliu.chassis.messaging.tables import messaging_tables
 
 metadata = MetaData()
 messaging_tables(metadata)
+outbox = metadata.tables["outbox"]
 
 
 def _id(name: str) -> Column[str]:

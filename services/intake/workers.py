@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
 
-from fenliu.chassis.db import Database
+from fenliu.chassis.db import Database, Transaction
 from fenliu.chassis.errors import Transient
+from fenliu.chassis.observability import get_logger
 from services.intake import metrics
 from services.intake.domain.contact import Contact
 from services.intake.domain.fact import FactRule, missed
+from services.intake.domain.ticket import ANNOUNCEMENTS, is_passed, next_announcement
 from services.intake.store import facts, orders, reading, status
 from services.intake.store.receiving import KeyReused, MatterRaced, Receipt, receive
+
+log = get_logger(__name__)
 
 RACES = 5
 """How many times a grouped commit is run again when another process opened a ticket about the same matter."""
@@ -127,6 +133,51 @@ class DuePromises:
                     broken.append(fact)
             await facts.open_facts(tx, broken, self._rules)
         return len(claimed)
+
+
+class Unheard:
+    """Announces tickets again that the router has read past without a word (design D10).
+
+    read_until  asks the broker up to which offset the router has read `ticket-inbound`, by partition; raises Transient.
+    A router that is merely behind or down is left alone: its records are still there for it.
+    """
+
+    def __init__(
+        self, db: Database, read_until: Callable[[], Awaitable[Mapping[int, int]]], *, batch: int = 200
+    ) -> None:
+        self._db = db
+        self._read_until = read_until
+        self._batch = batch
+
+    async def step(self) -> int:
+        """Look at one batch. Returns how many tickets were announced again or given up."""
+        async with self._db.read() as tx:
+            unheard = await status.load_unheard(tx, self._batch)
+        if not unheard:
+            return 0
+        read_until = await self._read_until()
+        passed = [key for key, published in unheard.items() if is_passed(published, read_until)]
+        if not passed:
+            return 0
+        async with self._db.begin() as tx:
+            rows = await status.lock_unheard(tx, passed)
+            for row in rows:
+                await self._look_at(tx, row)
+        return len(rows)
+
+    async def _look_at(self, tx: Transaction, row: Any) -> None:
+        again = row.announcements < ANNOUNCEMENTS
+        if again:
+            await status.announce_again(tx, row, row.announcements + 1)
+            tx.after_commit(metrics.announced_again_total.inc)
+        else:
+            tx.after_commit(metrics.abandoned_tickets_total.inc)
+            tx.after_commit(lambda: log.error("ticket_not_taken_up", ticket_id=row.ticket_id))
+        # Where sweeps came late, the next look is still a while off: the router needs time to answer.
+        soonest = tx.now + timedelta(minutes=1)
+        planned = next_announcement(row.announcements + 1, row.received_at) or tx.now + timedelta(minutes=8)
+        at = max(soonest, planned) if again else None
+        await status.update_announcement(tx, row, row.announcements + again, at)
 
 
 class Gauges:

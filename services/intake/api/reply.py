@@ -110,5 +110,5 @@ def _parsed(value: Any) -> LinkReply:
     try:
         return LinkReply.model_validate(value)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
+        found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError([{**part, "loc": ("body", *part["loc"])} for part in found]) from error

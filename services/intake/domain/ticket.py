@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.intake.domain.contact import TERMINAL
+
+ANNOUNCEMENTS = 4
+"""How many times a ticket is announced again before a person must look."""
 
 UNTOUCHED = frozenset({"", "received", "self_service", "waiting", "offered", "assigned"})
 """States in which nobody has started to work; "" is a ticket of which the router has said nothing yet."""
@@ -45,6 +49,28 @@ class Held:
     sequence: int
     received_at: datetime
     cancel_requested_at: datetime | None = None
+
+
+def next_announcement(announcements: int, received_at: datetime) -> datetime | None:
+    """When to look again at a ticket that was announced again `announcements` times; None: a person must look.
+
+    1, 2, 4 and 8 minutes after the look before, counted from the receipt: after 1, 3, 7 and 15 minutes (design D10).
+    """
+    if announcements >= ANNOUNCEMENTS:
+        return None
+    return received_at + timedelta(minutes=2 ** (announcements + 1) - 1)
+
+
+def is_passed(published: tuple[int, int] | None, read_until: Mapping[int, int]) -> bool:
+    """True where the group has read past a record and yet nothing came of it.
+
+    published   partition and offset of the record; None while it waits in the outbox.
+    read_until  next offset that the group will read, by partition.
+    """
+    if published is None:
+        return False
+    partition, offset = published
+    return read_until.get(partition, 0) > offset
 
 
 def newest(snapshots: list[Snapshot]) -> list[Snapshot]:

@@ -13,7 +13,9 @@ from services.intake.domain.contact import SETTLED, Contact
 from services.intake.domain.ticket import Snapshot
 from services.intake.store import events
 from services.intake.store.keys import in_keys
-from services.intake.tables import customers, matters, messages, tickets
+from services.intake.tables import customers, matters, messages, outbox, tickets
+
+Key = tuple[str, str]
 
 COPIED = (
     "state",
@@ -98,13 +100,41 @@ async def _reopen_matters(tx: Transaction, keys: list[tuple[str, str]]) -> None:
         await tx.execute(tx.insert(matters).on_conflict_do_nothing(), rows)
 
 
-async def lock_unheard(tx: Transaction, now: datetime, limit: int) -> Sequence[Any]:
-    """Tickets about which the router has said nothing and whose time to be looked at has come, oldest first."""
+async def load_unheard(tx: Transaction, limit: int) -> dict[Key, tuple[int, int] | None]:
+    """Tickets about which the router has said nothing and whose time to be looked at has come, oldest first.
+
+    With each: partition and offset of the newest record that announced it; None while that waits in the outbox.
+    """
     query = (
-        select(tickets)
-        .where(tickets.c.version == 0, tickets.c.announce_at <= now)
+        select(tickets.c.tenant_id, tickets.c.ticket_id)
+        .where(tickets.c.version == 0, tickets.c.announce_at <= tx.now)
         .order_by(tickets.c.announce_at)
         .limit(limit)
+    )
+    found = {(row.tenant_id, row.ticket_id): row.ticket_id for row in await tx.execute(query)}
+    if not found:
+        return {}
+    acks = (
+        select(outbox.c.record_key, outbox.c.ack_partition, outbox.c.ack_offset, outbox.c.published_at)
+        .where(outbox.c.record_key.in_(sorted(found.values())))
+        .order_by(outbox.c.id)
+    )
+    newest: dict[str, tuple[int, int] | None] = {}
+    for row in await tx.execute(acks):
+        newest[row.record_key] = None if row.ack_offset is None else (row.ack_partition, row.ack_offset)
+    return {key: newest.get(ticket_id) for key, ticket_id in found.items()}
+
+
+async def lock_unheard(tx: Transaction, keys: list[Key]) -> Sequence[Any]:
+    """Those of the tickets about which the router has still said nothing and which no other process has in hand."""
+    query = (
+        select(tickets)
+        .where(
+            in_keys((tickets.c.tenant_id, tickets.c.ticket_id), keys),
+            tickets.c.version == 0,
+            tickets.c.announce_at <= tx.now,
+        )
+        .order_by(tickets.c.tenant_id, tickets.c.ticket_id)
         .with_for_update(skip_locked=True)
     )
     return (await tx.execute(query)).all()
