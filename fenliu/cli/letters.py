@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from fenliu.chassis.messaging.deadletter import DeadLetter, list_dead_letters, replay_dead_letters
-from fenliu.chassis.messaging.kafka import KafkaOptions
+from fenliu.chassis.messaging.kafka import Inspector, KafkaOptions
 from fenliu.cli import wire
 from fenliu.contracts.topics import CATALOGUE
 
@@ -27,11 +27,24 @@ async def letters(bootstrap: str, topic: str) -> dict[int, DeadLetter]:
 async def show_all(bootstrap: str, topic: str) -> None:
     """Print one line per dead letter of `topic`, or of all topics where it is empty."""
     count = 0
-    for name in [topic] if topic else CATALOGUE:
+    for name in [topic] if topic else await with_letters(bootstrap):
         for offset, letter in (await letters(bootstrap, name)).items():
             count += 1
             print(sentence(name, offset, letter))
     print(f"{count} dead letters" + (": fenliu dlq show TOPIC OFFSET, fenliu dlq replay TOPIC" if count else ""))
+
+
+async def with_letters(bootstrap: str) -> list[str]:
+    """Topics that have dead letters. Raises KafkaUnavailable."""
+    inspector = Inspector(KafkaOptions(bootstrap))
+    try:
+        dead_letters = [topic.dead_letter for topic in CATALOGUE.values()]
+        ends = await inspector.end_offsets(dead_letters)
+        begins = await inspector.begin_offsets(dead_letters)
+    finally:
+        await inspector.close()
+    filled = {name for (name, partition), end in ends.items() if end > begins.get((name, partition), 0)}
+    return [topic.name for topic in CATALOGUE.values() if topic.dead_letter in filled]
 
 
 def sentence(topic: str, offset: int, letter: DeadLetter) -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fenliu.chassis.errors import FenliuError
+from fenliu.cli.classify import classify
 from fenliu.cli.home import SERVICES, NoKey, current_home
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app.add_typer(db, name="db")
 app.add_typer(topics, name="topics")
 app.add_typer(dlq, name="dlq")
 app.add_typer(config, name="config")
+app.command()(classify)
 
 Bootstrap = Annotated[
     str,
