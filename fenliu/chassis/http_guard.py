@@ -72,8 +72,8 @@ class Facts:
     """What the guard knows about one request; routes reach it as scope["fenliu.facts"]."""
 
     __slots__ = (
-        "content_type", "failure", "guard", "principal", "reading", "request_id", "started", "status", "stream",
-        "template", "timeout",
+        "content_type", "ended", "failure", "guard", "principal", "reading", "request_id", "started", "status",
+        "stream", "template", "timeout",
     )  # fmt: skip
 
     def __init__(self, guard: Guard, request_id: str, content_type: bytes) -> None:
@@ -81,6 +81,7 @@ class Facts:
         self.request_id = request_id
         self.content_type = content_type
         self.principal: Principal | None = None
+        self.ended = False
         self.failure: InvalidToken | None = None
         self.reading = False
         self.started = time.perf_counter()
@@ -161,6 +162,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 facts.status = message["status"]
                 message["headers"] = _completed(message["headers"], extra)
+            elif message["type"] == "http.response.body":
+                facts.ended = not message.get("more_body", False)
             await send(message)
 
         refusal = self._refusal(scope, headers, facts, origin, extra)
@@ -258,7 +261,7 @@ class Guard:
 
     async def _late(self, scope: Scope, receive: Receive, answer: Send, facts: Facts) -> None:
         if facts.status:
-            if facts.stream:  # a stream that has lasted long enough, or is sent away: a regular end
+            if facts.stream and not facts.ended:  # it has lasted long enough, or is sent away: a regular end
                 await answer({"type": "http.response.body", "body": b"", "more_body": False})
             return
         refused_total.inc(reason="deadline")
