@@ -1,8 +1,7 @@
 """The embedded broker: connections, dispatch and topics. In memory, one node, for development and tests only.
 
-Requests of one connection are answered one after another, in order. A request that cannot be read, or whose version is
-not spoken, closes the connection; everything else that is not carried out is answered with the protocol's own error.
-Both as Apache Kafka does. Topics are never created by themselves.
+Requests of one connection are answered in order. One that cannot be read, or whose version is not spoken, closes the
+connection, as with Apache Kafka; all else that is not carried out is answered with the protocol's own error.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from fenliu.chassis.messaging.embedded.protocol import Message
 log = logging.getLogger(__name__)
 
 _NODE: Final = 0
-_MAX_PARTITIONS: Final = 1000
+_MAX_PARTITIONS, _METADATA_CHARS = 1000, 4096
 _MAX_REQUEST_BYTES: Final = 32 << 20
 _MAX_WAIT_S: Final = 30.0  # a longer fetch is answered empty; the client asks again
 _TOPIC_NAME: Final = re.compile(r"(?!\.{1,2}$)[a-zA-Z0-9._-]{1,249}")
@@ -60,23 +59,19 @@ class EmbeddedBroker:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._reset()
+        # fmt: off
         self._handlers: dict[int, Callable[[Message, wire.Request], _Answer]] = {
-            wire.PRODUCE: self._produce,
-            wire.FETCH: self._fetch,
-            wire.LIST_OFFSETS: self._list_offsets,
-            wire.METADATA: self._metadata,
-            wire.OFFSET_COMMIT: self._offset_commit,
-            wire.OFFSET_FETCH: self._offset_fetch,
-            wire.FIND_COORDINATOR: self._find_coordinator,
+            wire.PRODUCE: self._produce, wire.FETCH: self._fetch, wire.LIST_OFFSETS: self._list_offsets,
+            wire.METADATA: self._metadata, wire.API_VERSIONS: self._api_versions,
+            wire.CREATE_TOPICS: self._create_topics, wire.DELETE_TOPICS: self._delete_topics,
+            wire.OFFSET_COMMIT: self._offset_commit, wire.OFFSET_FETCH: self._offset_fetch,
+            wire.FIND_COORDINATOR: self._find_coordinator, wire.INIT_PRODUCER_ID: self._init_producer_id,
             wire.JOIN_GROUP: lambda body, asked: self._group(body["group"]).join(body, asked.client_id),
             wire.SYNC_GROUP: lambda body, asked: self._group(body["group"]).sync(body),
             wire.HEARTBEAT: lambda body, asked: self._group(body["group"]).heartbeat(body),
             wire.LEAVE_GROUP: lambda body, asked: self._group(body["group"]).leave(body),
-            wire.API_VERSIONS: self._api_versions,
-            wire.CREATE_TOPICS: self._create_topics,
-            wire.DELETE_TOPICS: self._delete_topics,
-            wire.INIT_PRODUCER_ID: self._init_producer_id,
         }
+        # fmt: on
 
     def _reset(self) -> None:
         self._topics: dict[str, list[Partition]] = {}
@@ -94,7 +89,6 @@ class EmbeddedBroker:
         self._reset()
         self._server = await asyncio.start_server(self._connected, self.host, self.port, limit=1 << 20)
         self.port = self._server.sockets[0].getsockname()[1]
-        log.info("embedded broker listens on %s (in memory, for development only)", self.bootstrap)
 
     async def stop(self) -> None:
         """Close every connection and forget everything. May be called twice."""
@@ -143,7 +137,7 @@ class EmbeddedBroker:
             if asked.key != wire.API_VERSIONS:
                 raise wire.MalformedRequest(f"API {asked.key} version {asked.version} is not implemented")
             # A client learns what is spoken from the oldest form of the answer. Source: KIP-511.
-            known = self._api_versions({}, asked) | {"error_code": errors.UnsupportedVersionError.errno}
+            known = {**self._api_versions({}, asked), "error_code": errors.UnsupportedVersionError.errno}
             return wire.encode_response(asked.key, 0, asked.correlation_id, known)
         try:
             given = self._handlers[asked.key](asked.body, asked)
@@ -168,10 +162,8 @@ class EmbeddedBroker:
                 except errors.BrokerResponseError as refused:
                     yield {**_REFUSED, "partition": part["partition"], "error_code": refused.errno}
 
-        # aiokafka's layout of fetch answers calls the topic "topics".
-        return {
-            "topics": [{**dict.fromkeys(("topic", "topics"), t["topic"]), "partitions": [*answers(t)]} for t in topics]
-        }
+        names = ("topic", "topics")  # aiokafka's layout of fetch answers says "topics"
+        return {"topics": [{**dict.fromkeys(names, t["topic"]), "partitions": [*answers(t)]} for t in topics]}
 
     def _produce(self, body: Message, asked: wire.Request) -> Message | None:
         def one(topic: str, part: Message) -> Message:
@@ -263,18 +255,17 @@ class EmbeddedBroker:
 
     def _new_topic(self, topic: Message) -> list[Partition]:
         config = {item["config_key"]: item["config_value"] for item in topic["configs"]}
-        if topic["topic"] in self._topics:
-            raise errors.TopicAlreadyExistsError
-        if not _TOPIC_NAME.fullmatch(topic["topic"]):
-            raise errors.InvalidTopicError
-        if topic["replica_assignment"]:
-            raise errors.InvalidRequestError
-        if not 1 <= topic["num_partitions"] <= _MAX_PARTITIONS:
-            raise errors.InvalidPartitionsError
-        if topic["replication_factor"] not in (-1, 1):
-            raise errors.InvalidReplicationFactorError
-        if not all(_TOPIC_CONFIG.fullmatch(f"{name}={value}") for name, value in config.items()):
-            raise errors.InvalidConfigurationError
+        valid_config = all(_TOPIC_CONFIG.fullmatch(f"{name}={value}") for name, value in config.items())
+        for refused, error in (
+            (topic["topic"] in self._topics, errors.TopicAlreadyExistsError),
+            (not _TOPIC_NAME.fullmatch(topic["topic"]), errors.InvalidTopicError),
+            (bool(topic["replica_assignment"]), errors.InvalidRequestError),
+            (not 1 <= topic["num_partitions"] <= _MAX_PARTITIONS, errors.InvalidPartitionsError),
+            (topic["replication_factor"] not in (-1, 1), errors.InvalidReplicationFactorError),
+            (not valid_config, errors.InvalidConfigurationError),
+        ):
+            if refused:
+                raise error
         wanted = int(config.get("retention.bytes", -1))
         kept = min(wanted, self._retention_bytes) if wanted >= 0 else self._retention_bytes
         largest = int(config.get("max.message.bytes", self._max_message_bytes))
@@ -285,8 +276,6 @@ class EmbeddedBroker:
         for name in body["topics"]:
             gone = self._topics.pop(name, [])
             answers.append({"topic": name, "error_code": 0 if gone else errors.UnknownTopicOrPartitionError.errno})
-            for partition in gone:
-                partition.wake()
             for group in self._groups.values():
                 group.offsets = {at: kept for at, kept in group.offsets.items() if at[0] != name}
         return {"topic_error_codes": answers}
@@ -302,7 +291,9 @@ class EmbeddedBroker:
         def one(topic: str, part: Message) -> Message:
             group.check_commit(body)
             self._partition(topic, part["partition"])
-            group.store(topic, part["partition"], part["offset"], part["metadata"])
+            if len(part["metadata"] or "") > _METADATA_CHARS:
+                raise errors.OffsetMetadataTooLargeError
+            group.offsets[topic, part["partition"]] = (part["offset"], part["metadata"])
             return {}
 
         return self._each(body["topics"], one)
@@ -333,7 +324,5 @@ class EmbeddedBroker:
         return {"producer_id": self._producer_id}
 
     def _api_versions(self, body: Message, asked: wire.Request) -> Message:
-        known = wire.VERSIONS.items()
-        return {
-            "api_versions": [{"api_key": k, "min_version": first, "max_version": last} for k, (first, last) in known]
-        }
+        spoken = [{"api_key": key, "min_version": v[0], "max_version": v[1]} for key, v in wire.VERSIONS.items()]
+        return {"api_versions": spoken}

@@ -14,7 +14,8 @@ from aiokafka import errors
 from fenliu.chassis.messaging.embedded.protocol import Message
 
 _SESSION_TIMEOUT_MS: Final = (100, 1_800_000)
-_METADATA_CHARS: Final = 4096
+_UNKNOWN: Final[Message] = {"error_code": errors.UnknownMemberIdError.errno, "member_assignment": b""}
+_AGAIN: Final[Message] = {"error_code": errors.RebalanceInProgressError.errno, "member_assignment": b""}
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +71,7 @@ class Group:
         member.protocols, member.session_timeout_s = protocols, session_ms / 1000
         member.rebalance_timeout_s = request.get("rebalance_timeout", session_ms) / 1000
         self.kind = request["protocol_type"]
-        _answer(member.joined, {"error_code": errors.UnknownMemberIdError.errno, "member_id": member_id})
+        _answer(member.joined, _UNKNOWN)
         waiting: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         member.joined = waiting
         self._keep_alive(member)
@@ -86,13 +87,10 @@ class Group:
             self.state = "PreparingRebalance"
             for member in self.members.values():
                 if member.synced is not None:
-                    _answer(member.synced, {"error_code": errors.RebalanceInProgressError.errno})
+                    _answer(member.synced, _AGAIN)
                     member.synced = None
                     self._keep_alive(member)
             self._set_deadline(max((m.rebalance_timeout_s for m in self.members.values()), default=0.0))
-        self._complete_join_if_all()
-
-    def _complete_join_if_all(self) -> None:
         if not self.gathering and all(m.joined is not None for m in self.members.values()):
             self._complete_join()
 
@@ -164,12 +162,6 @@ class Group:
         if self.state == "CompletingRebalance":
             raise errors.RebalanceInProgressError
 
-    def store(self, topic: str, partition: int, offset: int, metadata: str | None) -> None:
-        """Record one committed offset."""
-        if len(metadata or "") > _METADATA_CHARS:
-            raise errors.OffsetMetadataTooLargeError
-        self.offsets[topic, partition] = (offset, metadata)
-
     def _member(self, member_id: str, generation: int) -> Member:
         member = self.members.get(member_id)
         if member is None:
@@ -188,17 +180,14 @@ class Group:
 
     def _expire(self, member: Member) -> None:
         self._remove(member)
-        if not self.members:
-            self._complete_join()
-        else:
-            self._rebalance()
+        self._rebalance() if self.members else self._complete_join()
 
     def _remove(self, member: Member) -> None:
         if member.expiry is not None:
             member.expiry.cancel()
         del self.members[member.member_id]
         for waiting in (member.joined, member.synced):
-            _answer(waiting, {"error_code": errors.UnknownMemberIdError.errno, "member_id": member.member_id})
+            _answer(waiting, _UNKNOWN)
 
     def _set_deadline(self, delay_s: float | None) -> None:
         if self.deadline is not None:

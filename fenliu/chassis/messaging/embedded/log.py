@@ -7,7 +7,7 @@ import asyncio
 import struct
 from bisect import bisect_right
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiokafka import errors
 from aiokafka.record.default_records import DefaultRecordBatch
@@ -17,17 +17,13 @@ from aiokafka.record.util import calc_crc32c
 # max timestamp, producer id, producer epoch, first sequence, number of records.
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _CRC_FROM: Final = 21  # the checksum covers everything behind itself
-_TRANSACTIONAL, _CONTROL = 0x10, 0x20
+_COMPRESSED, _TRANSACTIONAL, _CONTROL = 0x07, 0x10, 0x20
 _REMEMBERED: Final = 5  # batches of one producer in which a repeat is recognised; as in Apache Kafka
 
 
-class _Incoming(NamedTuple):
-    data: bytes
-    delta: int
-    max_timestamp: int
-    producer: int
-    epoch: int
-    sequence: int
+_Incoming = tuple[
+    bytes, int, int, int, int, int
+]  # batch, last offset delta, newest timestamp, producer, epoch, sequence
 
 
 class Partition:
@@ -57,22 +53,17 @@ class Partition:
         if repeated is not None:
             return repeated
         base = self.end
-        for batch in incoming:
-            if batch.producer >= 0:
-                last = (batch.sequence + batch.delta) & 0x7FFFFFFF
-                self._producers[batch.producer][1].append((batch.sequence, last, self.end))
+        for data, delta, newest, producer, _, sequence in incoming:
+            if producer >= 0:
+                self._producers[producer][1].append((sequence, (sequence + delta) & 0x7FFFFFFF, self.end))
             self._first_offsets.append(self.end)
-            self._batches.append((batch.max_timestamp, b"".join((struct.pack(">q", self.end), batch.data[8:]))))
-            self.end += batch.delta + 1
-            self._size += len(batch.data)
+            self._batches.append((newest, b"".join((struct.pack(">q", self.end), data[8:]))))
+            self.end += delta + 1
+            self._size += len(data)
         self._forget()
-        self.wake()
-        return base
-
-    def wake(self) -> None:
-        """Let waiting fetches look again."""
         for waiter in self.waiters:
             waiter.set()
+        return base
 
     def _split(self, records: bytes) -> list[_Incoming]:
         """Check framing, size and checksum of every batch before anything is stored; at least one."""
@@ -95,25 +86,25 @@ class Partition:
                 raise errors.InvalidMessageError
             if attributes & (_TRANSACTIONAL | _CONTROL):
                 raise errors.InvalidTxnState
-            found.append(_Incoming(data, delta, newest, producer, epoch, sequence))
+            found.append((data, delta, newest, producer, epoch, sequence))
             at += len(data)
         return found
 
     def _repeated(self, batch: _Incoming) -> int | None:
         """Offset of a batch that is already stored, else None. Refuses a gap in the producer's sequence."""
-        if batch.producer < 0:
+        _, _, _, producer, epoch, sequence = batch
+        known, recent = self._producers.get(producer, (-1, deque()))
+        if producer < 0 or epoch > known:
+            if producer >= 0:
+                self._producers[producer] = (epoch, deque(maxlen=_REMEMBERED))
             return None
-        epoch, recent = self._producers.get(batch.producer, (-1, deque()))
-        if batch.epoch > epoch:
-            self._producers[batch.producer] = (batch.epoch, deque(maxlen=_REMEMBERED))
-            return None
-        if batch.epoch < epoch:
+        if epoch < known:
             raise errors.InvalidProducerEpoch
         for first, _, offset in recent:
-            if first == batch.sequence:
+            if first == sequence:
                 return offset
-        if recent and batch.sequence != (recent[-1][1] + 1) & 0x7FFFFFFF:
-            older = batch.sequence <= recent[-1][1]
+        if recent and sequence != (recent[-1][1] + 1) & 0x7FFFFFFF:
+            older = sequence <= recent[-1][1]
             raise errors.DuplicateSequenceNumber if older else errors.OutOfOrderSequenceNumber
         return None
 
@@ -146,16 +137,10 @@ class Partition:
         return chosen
 
     def find(self, timestamp: int) -> tuple[int, int]:
-        """(offset, timestamp) of the first record at or after `timestamp` (ms); (-1, -1) if there is none."""
+        """(offset, timestamp) of the first record from `timestamp` (ms) on or its compressed batch; else (-1, -1)."""
         for first_offset, (newest, data) in zip(self._first_offsets, self._batches, strict=True):
-            if newest < timestamp:
-                continue
-            try:
-                for record in DefaultRecordBatch(data):
-                    if record.timestamp >= timestamp:
-                        return record.offset, record.timestamp
-            except (
-                errors.UnsupportedCodecError
-            ):  # compressed by a codec that is not installed: its batch is near enough
-                return first_offset, newest
+            if newest >= timestamp:
+                records = DefaultRecordBatch(data) if not data[_CRC_FROM + 1] & _COMPRESSED else ()
+                found = ((record.offset, record.timestamp) for record in records if record.timestamp >= timestamp)
+                return next(found, (first_offset, newest))
         return -1, -1
