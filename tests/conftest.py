@@ -36,6 +36,13 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[RUN] = tempfile.mkdtemp(prefix="fenliu-test-run-")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole stacks are started by one worker only, so that two of them never fight for the machine."""
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The controller ends the servers that any worker started."""
     if hasattr(config, "workerinput") or RUN not in os.environ:
