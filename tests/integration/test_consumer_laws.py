@@ -98,6 +98,26 @@ async def test_consumer_death_between_commit_and_offset_has_one_effect(lab: Lab)
     assert await lab.count(inbox) == 30
 
 
+async def test_consumer_killed_in_mid_transaction_handles_the_records_after_the_restart(lab: Lab) -> None:
+    inside = asyncio.Event()
+
+    async def hangs(tx: Transaction, events: Sequence[Any]) -> None:
+        await note(tx, events)
+        inside.set()
+        await asyncio.Event().wait()
+
+    await lab.publish(record_of(received("t1")))
+    dying = asyncio.create_task(lab.consumer(lab.subscribe({TicketReceived: hangs})).run(asyncio.Event()))
+    await asyncio.wait_for(inside.wait(), 20)
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
+    assert await lab.committed() == 0
+    assert await lab.effects() == []
+    async with running(lab.consumer()):
+        await lab.caught_up()
+    assert await lab.effects() == [("t1", "TicketReceived", 1)]
+
+
 async def test_consumer_unknown_field_and_unknown_type_are_tolerated(lab: Lab) -> None:
     newer = record_of(received("t1"))
     unknown = replace(
