@@ -49,7 +49,7 @@ DASHBOARDS: dict[str, tuple[str, list[Panel]]] = {
                 "Service levels missed",
                 "short",
                 "{{tier}} {{clock}}",
-                "sum by (tier, clock) (increase(fenliu_router_breaches_total[1h]))",
+                "sum by (tier, clock) (increase(fenliu_router_breaches_total[1h])) or vector(0)",
             ),
             (
                 "Agents' places and load",
