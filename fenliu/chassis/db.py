@@ -12,32 +12,55 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeVar
 
+import asyncpg  # type: ignore[import-untyped]
 from google.protobuf.message import Message
 from sqlalchemy import CursorResult, DateTime, Executable, Table, TypeDecorator, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from fenliu.chassis.clock import Clock, SystemClock
-from fenliu.chassis.errors import Transient
+from fenliu.chassis.errors import Malformed, Transient
 
 T = TypeVar("T")
 
 RETRIED_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock not available: the same transaction may succeed when it is run again."""
 
+SQLITE_AWAY = ("unable to open database", "disk I/O error", "database or disk is full", "readonly database")
+"""SQLite has no codes for these; its other operational errors, such as a missing table, are bugs."""
+
+DEMOTED = frozenset({"25006"})
+"""The server became read-only: another one is the primary now."""
+
+STOPPED = frozenset({"57P01", "57P02", "57P03", "57014"})
+"""The server stops, crashed or is starting; or it cancelled a statement that took longer than it may."""
+
 
 class DatabaseUnavailable(Transient):
     """The database does not answer. Nothing was changed; try again shortly."""
 
     slug = "database-unavailable"
+
+
+class DatabaseContended(Transient):
+    """The database had to choose between this and something else, and chose the other. Try again at once."""
+
+    slug = "database-contended"
+
+
+class UnstorableValue(Malformed):
+    """A value cannot be stored: a number is out of range, or a text has a character that databases refuse."""
+
+    slug = "unstorable-value"
+    http_status = 422
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -162,23 +185,35 @@ class Database:
         """Open a transaction; commit when the block ends, roll back when it raises.
 
         Raises DatabaseUnavailable when there is no connection or it broke; then it is unknown whether an interrupted
-        commit took place, which is why ids are deterministic.
+        commit took place, which is why ids are deterministic. Raises DatabaseContended where `run` would try again, and
+        UnstorableValue for values that no schema check caught.
         """
-        async with _translated(), self._writer.begin() as connection:
+        async with self._translated(), self._writer.connect() as connection:
             tx = Transaction(connection, self.clock.now(), self.dialect)
-            yield tx
-            if tx._emitted:
-                if self.outbox is None:
-                    raise RuntimeError("this service publishes nothing, yet an event was emitted")
-                await self.outbox.write(tx, tx._emitted)
+            await connection.begin()
+            try:
+                yield tx
+                if tx._emitted:
+                    if self.outbox is None:
+                        raise RuntimeError("this service publishes nothing, yet an event was emitted")
+                    await self.outbox.write(tx, tx._emitted)
+            except TimeoutError as error:
+                # The driver gave a statement up. The server may be frozen: a rollback would wait for it as long again.
+                await connection.invalidate(error)
+                raise
+            await _uninterrupted(connection.commit())
         for call in tx._after_commit:
             call()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         """Open a transaction that only reads; it never waits for writers."""
-        async with _translated(), self._reader.connect() as connection:
-            yield Transaction(connection, self.clock.now(), self.dialect)
+        async with self._translated(), self._reader.connect() as connection:
+            try:
+                yield Transaction(connection, self.clock.now(), self.dialect)
+            except TimeoutError as error:
+                await connection.invalidate(error)
+                raise
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]], *, attempts: int = 5) -> T:
         """Run `work` in a transaction, again with jitter when the database asks for it (deadlock, serialization)."""
@@ -186,11 +221,31 @@ class Database:
             try:
                 async with self.begin() as tx:
                     return await work(tx)
-            except DBAPIError as error:
-                if attempt == attempts or not is_retriable(error):
+            except DatabaseContended:
+                if attempt == attempts:
                     raise
                 await asyncio.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
         raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def _translated(self) -> AsyncIterator[None]:
+        """Say in the chassis's words what the driver raises."""
+        try:
+            yield
+        except (PoolTimeoutError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise DatabaseUnavailable() from error
+        except OverflowError as error:  # SQLite's driver, for integers beyond 64 bits
+            raise UnstorableValue() from error
+        except DBAPIError as error:
+            if is_retriable(error):
+                raise DatabaseContended() from error
+            if _sqlstate(error) in DEMOTED:
+                await self._writer.dispose()  # every pooled connection leads to the server that stepped down
+            if is_disconnect(error):
+                raise DatabaseUnavailable() from error
+            if _sqlstate(error)[:2] == "22":
+                raise UnstorableValue() from error
+            raise
 
     async def ping(self) -> datetime:
         """The database's own clock (aware, UTC). Raises DatabaseUnavailable."""
@@ -208,27 +263,31 @@ class Database:
 
 def is_retriable(error: DBAPIError) -> bool:
     """True where running the whole transaction again may succeed."""
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-    return state in RETRIED_SQLSTATES or "database is locked" in str(error.orig)
+    return _sqlstate(error) in RETRIED_SQLSTATES or "database is locked" in str(error.orig)
 
 
 def is_disconnect(error: DBAPIError) -> bool:
     """True where the connection or the server went away, or the server is read-only or starting."""
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
-    return (
-        bool(error.connection_invalidated) or state[:2] in {"08", "53"} or state in {"57P01", "57P02", "57P03", "25006"}
-    )
+    if any(words in str(error.orig) for words in SQLITE_AWAY):
+        return True
+    state = _sqlstate(error)
+    return bool(error.connection_invalidated) or state[:2] in {"08", "53"} or state in DEMOTED | STOPPED
 
 
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+def _sqlstate(error: DBAPIError) -> str:
+    """PostgreSQL's code for an error; empty for errors of the driver itself and of SQLite."""
+    return str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
+
+
+async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Await to the end even when the caller is cancelled: a commit is better known than guessed."""
+    task = asyncio.ensure_future(work)
     try:
-        yield
-    except (PoolTimeoutError, ConnectionError, OSError, TimeoutError) as error:
-        raise DatabaseUnavailable() from error
-    except DBAPIError as error:
-        if is_disconnect(error) or (isinstance(error, OperationalError) and not is_retriable(error)):
-            raise DatabaseUnavailable() from error
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # taken note of; the caller is gone
         raise
 
 
@@ -241,6 +300,7 @@ def _postgres_engine(url: str, pool: int, acquire_s: float, statement_s: float, 
         pool_recycle=1800,
         connect_args={
             "timeout": acquire_s,
+            "target_session_attrs": "read-write",
             "command_timeout": statement_s + 1,
             "server_settings": {
                 "application_name": "fenliu",
