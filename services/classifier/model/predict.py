@@ -25,7 +25,7 @@ MAX_BATCH = 100
 """Texts that are labelled in one go; more are cut into several."""
 
 SIGN_COLUMNS = len(SIGNS) + len(TOPICS)
-SIGN_SCALE = 0.5
+SIGN_SCALE = 0.2
 TONE_LABELS = ("sentiment",)
 """Labels that read the canonical text and the signs of tone; all others read the core text."""
 
