@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Protocol
 
 import orjson
 import uuid_utils
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
@@ -31,14 +33,25 @@ from services.intake.domain.contact import CREATE, MAX_TEXT_CHARS, Contact, fing
 from services.intake.store import reading
 from services.intake.store.receiving import KeyReused, Receipt
 
+KEY_PATTERN = "^[\x21-\x7e]{1,255}$"
+
 IdempotencyKey = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        pattern="^[\x21-\x7e]{1,255}$",
+        pattern=KEY_PATTERN,
         description="1 to 255 visible ASCII characters; the same key and body never take effect twice.",
     ),
 ]
+KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
+    "description": "1 to 255 visible ASCII characters; the same key and body never take effect twice.",
+}
+"""The header as create_ticket documents it; the route reads it by itself, a declared one would cost it 0.1 ms."""
+
 State = Literal[
     "received",
     "self_service",
@@ -118,14 +131,13 @@ def routes(db: Database, receiver: Receiver, links: StatusLinks) -> APIRouter:
         status_code=202,
         response_model=TicketAccepted,
         responses=problem_responses(400, 401, 403, 413, 415, 422, 429, 503),
+        openapi_extra={"parameters": [KEY_PARAMETER]},
     )
     async def create_ticket(
-        body: NewTicket,
-        caller: Annotated[Principal, require(*EVERYBODY, browser_keys=True)],
-        idempotency_key: IdempotencyKey = None,
+        request: Request, body: NewTicket, caller: Annotated[Principal, require(*EVERYBODY, browser_keys=True)]
     ) -> Response:
         """Open a ticket, or join the open one about the same order or parcel."""
-        result = await receiver.submit(contact_of(body, caller, idempotency_key))
+        result = await receiver.submit(contact_of(body, caller, key_of(request)))
         if isinstance(result, KeyReused):
             metrics.refused_total.inc(reason="key_reused")
             raise IdempotencyKeyReused()
@@ -175,6 +187,15 @@ def routes(db: Database, receiver: Receiver, links: StatusLinks) -> APIRouter:
         return view
 
     return router
+
+
+def key_of(request: Request) -> str | None:
+    """The request's Idempotency-Key; None where there is none. Raises RequestValidationError."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and re.fullmatch(KEY_PATTERN, key) is None:
+        where, words = ("header", "Idempotency-Key"), "1 to 255 visible ASCII characters are needed"
+        raise RequestValidationError([{"type": "value_error", "loc": where, "msg": words}])
+    return key
 
 
 def contact_of(body: NewTicket, caller: Principal, key: str | None) -> Contact:

@@ -1,10 +1,11 @@
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
-from fenliu.chassis.db import DatabaseUnavailable
+from fenliu.chassis.db import DatabaseUnavailable, Transaction
 from fenliu.contracts.events import TicketStatusChanged
 from services.intake import metrics
 from services.intake.domain.contact import Contact
@@ -58,13 +59,29 @@ async def test_grouped_commit_full_queue_refuses_with_a_wait(intake: Intake):
     assert len(await intake.rows("tickets")) == 5
 
 
-async def test_grouped_commit_that_takes_too_long_is_given_up_by_its_caller(intake: Intake):
-    receiver = GroupCommit(intake.db, timeout_s=0.0)
-    with pytest.raises(CommitTimedOut):
-        await receiver.submit(contact(1))
+async def test_grouped_commit_caller_that_gave_up_while_waiting_is_not_written(intake: Intake):
+    class Stuck:
+        """A database that answers when it is released."""
+
+        def __init__(self) -> None:
+            self.released = asyncio.Event()
+
+        async def run(self, work: Callable[[Transaction], Awaitable[Any]]) -> Any:
+            await self.released.wait()
+            return await intake.db.run(work)
+
+    stuck = Stuck()
+    receiver = GroupCommit(stuck, timeout_s=0.05)  # type: ignore[arg-type]
+    results = []
+    for number in (1, 2):  # the first is being written, the second waits behind it
+        results += await asyncio.gather(receiver.submit(contact(number)), return_exceptions=True)
+    assert [type(result) for result in results] == [CommitTimedOut] * 2
+    stuck.released.set()
     patient = GroupCommit(intake.db)
-    assert (await patient.submit(contact(2))).ticket_id == "ticket-2"
-    assert [row.ticket_id for row in await intake.rows("tickets")] == ["ticket-2"]
+    await patient.submit(contact(3))
+    assert receiver._writer is not None
+    await receiver._writer
+    assert {row.ticket_id for row in await intake.rows("tickets")} == {"ticket-1", "ticket-3"}
 
 
 async def test_grouped_commit_database_away_is_told_to_every_caller(intake: Intake):
