@@ -56,9 +56,9 @@ class _Planner:
         self.now = now
         self.taken: list[tuple[Bucket, tuple[float, str, int]]] = []
         self.seats: dict[str, tuple[Seat, int, float]] = {}
-        self.lines: dict[int, Line] = {}
 
     def decide(self, limit: int) -> list[Decision]:
+        self.agents.settle()
         heads: list[tuple[float, str, Bucket]] = []
         for bucket in self.waiting.buckets():
             self._push_head(heads, bucket)
@@ -85,7 +85,6 @@ class _Planner:
         if effective is None:
             return False
         line = self.agents.line(effective, policy.name, policy.rank)
-        self.lines[id(line)] = line
         if line.first() is None:
             return False
         self.taken.append((bucket, self.waiting.take_head(bucket)))
@@ -121,10 +120,6 @@ class _Planner:
         self.waiting.restore(iter(self.taken))
         for seat, load, last_ts in self.seats.values():
             seat.load, seat.last_ts = load, last_ts
-        for line in self.lines.values():
-            for agent_id, (seat, _, _) in self.seats.items():
-                if agent_id in line.members:
-                    line.touch(seat)
 
 
 def _decision(work: Work, seat: Seat, effective: Requirement, policy: Policy) -> Decision:

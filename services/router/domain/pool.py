@@ -123,7 +123,7 @@ class Line:
     the truth is corrected when it comes to the top. So giving work costs nothing here, and only getting room does.
     """
 
-    __slots__ = ("best", "heap", "members", "rank")
+    __slots__ = ("best", "corrected", "heap", "members", "rank")
 
     def __init__(self, rank: Ranking, members: Mapping[str, Seat]) -> None:
         """members: of the eligibility class; the same mapping that is kept up to date by Agents."""
@@ -132,6 +132,8 @@ class Line:
         self.best = {agent_id: rank(seat) for agent_id, seat in members.items() if seat.free}
         self.heap = [(key, agent_id) for agent_id, key in self.best.items()]
         heapq.heapify(self.heap)
+        self.corrected: list[str] = []
+        """Whose entries `first` has moved or dropped; a plan that gives places back looks at them again."""
 
     def touch(self, seat: Seat) -> None:
         """Note that a member may have become free or better placed."""
@@ -152,14 +154,24 @@ class Line:
                 heapq.heappop(self.heap)
                 if self.best.get(agent_id) == key:
                     del self.best[agent_id]
+                    self.corrected.append(agent_id)
                 continue
             truth = self.rank(seat)
             if truth != key:
                 self.best[agent_id] = truth
                 heapq.heapreplace(self.heap, (truth, agent_id))
+                self.corrected.append(agent_id)
                 continue
             return seat
         return None
+
+    def restore(self) -> None:
+        """Take in again whoever has more room, or a better place, than when their entry was last corrected."""
+        for agent_id in self.corrected:
+            seat = self.members.get(agent_id)
+            if seat is not None:
+                self.touch(seat)
+        self.corrected.clear()
 
     def step_aside(self, seat: Seat) -> None:
         """Take the first member out of the line; `touch` brings them back."""
@@ -167,13 +179,30 @@ class Line:
         del self.best[seat.agent_id]
 
 
+class _Group:
+    """Agents that meet exactly the same requirements, with a line for every ranking that was asked for."""
+
+    __slots__ = ("lines", "members")
+
+    def __init__(self, members: dict[str, Seat]) -> None:
+        self.members = members
+        self.lines: dict[str, Line] = {}
+
+
 class Agents:
-    """Everybody on one desk, online or not."""
+    """Everybody on one desk, online or not.
+
+    Agents of equal abilities form a profile; requirements met by the same profiles share one group and so its lines.
+    A desk has few profiles, whatever the number of its agents, so what an assignment costs does not grow with it.
+    """
 
     def __init__(self) -> None:
         self._seats: dict[str, Seat] = {}
-        self._members: dict[Requirement, dict[str, Seat]] = {}
-        self._lines: dict[tuple[Requirement, str], Line] = {}
+        self._keys: dict[str, _Profile] = {}
+        self._profiles: dict[_Profile, dict[str, Seat]] = {}
+        self._groups: dict[frozenset[_Profile], _Group] = {}
+        self._groups_of: dict[_Profile, list[_Group]] = {}
+        self._by_need: dict[Requirement, _Group] = {}
 
     def __len__(self) -> int:
         return len(self._seats)
@@ -185,43 +214,82 @@ class Agents:
 
     def put(self, agent: Agent) -> None:
         """Add or replace an agent."""
-        before = self._seats.get(agent.agent_id)
-        seat = self._seats[agent.agent_id] = Seat(agent)
-        same = before is not None and _abilities(before.agent) == _abilities(agent)
-        for needed, members in self._members.items():
-            if (agent.agent_id in members) if same else qualifies(agent, needed):
-                members[agent.agent_id] = seat
-            elif not same:
-                members.pop(agent.agent_id, None)
-        for line in self._lines.values():
-            if agent.agent_id in line.members:
+        agent_id = agent.agent_id
+        before = self._seats.get(agent_id)
+        if before is not None and before.agent.version == agent.version:
+            key = self._keys[agent_id]  # the same settings, so the same abilities
+        else:
+            key = _profile_of(agent)
+            if before is not None and self._keys[agent_id] != key:
+                self.remove(agent_id)
+        seat = self._seats[agent_id] = Seat(agent)
+        self._keys[agent_id] = key
+        if key not in self._profiles:
+            self._profiles[key] = {}
+            self._forget_groups()
+        self._profiles[key][agent_id] = seat
+        for group in self._groups_of.get(key, ()):
+            group.members[agent_id] = seat
+            for line in group.lines.values():
                 line.touch(seat)
 
     def remove(self, agent_id: str) -> None:
         """Forget an agent who left the desk; no error where they are not there."""
-        self._seats.pop(agent_id, None)
-        for members in self._members.values():
-            members.pop(agent_id, None)
+        if self._seats.pop(agent_id, None) is None:
+            return
+        key = self._keys.pop(agent_id)
+        del self._profiles[key][agent_id]
+        for group in self._groups_of.get(key, ()):
+            group.members.pop(agent_id, None)
+        if not self._profiles[key]:
+            del self._profiles[key]
+            self._forget_groups()
 
     def effective(self, needed: Requirement) -> Requirement | None:
         """The strongest form of the requirement that somebody on the desk meets; None on a desk without agents."""
-        return next((weaker for weaker in relaxations(needed) if self._class(weaker)), None)
+        return next((weaker for weaker in relaxations(needed) if self._group(weaker).members), None)
 
     def line(self, needed: Requirement, name: str, rank: Ranking) -> Line:
-        """The class's free agents in the order of the ranking called `name`."""
-        line = self._lines.get((needed, name))
+        """The free agents who meet the requirement, in the order of the ranking called `name`."""
+        group = self._group(needed)
+        line = group.lines.get(name)
         if line is None:
-            line = self._lines[(needed, name)] = Line(rank, self._class(needed))
+            line = group.lines[name] = Line(rank, group.members)
         return line
 
-    def _class(self, needed: Requirement) -> dict[str, Seat]:
-        """Who meets the requirement, kept up to date from now on. The first look costs one pass over the desk."""
-        members = self._members.get(needed)
-        if members is None:
-            members = {seat.agent_id: seat for seat in self._seats.values() if qualifies(seat.agent, needed)}
-            self._members[needed] = members
-        return members
+    def settle(self) -> None:
+        """Make every line right again after the last plan. Done late, because most of what a plan took was then given,
+        and needs no correction any more."""
+        for group in self._groups.values():
+            for line in group.lines.values():
+                line.restore()
+
+    def _group(self, needed: Requirement) -> _Group:
+        group = self._by_need.get(needed)
+        if group is None:
+            group = self._by_need[needed] = self._find_group(needed)
+        return group
+
+    def _find_group(self, needed: Requirement) -> _Group:
+        able = [key for key, seats in self._profiles.items() if qualifies(next(iter(seats.values())).agent, needed)]
+        keys = frozenset(able)
+        group = self._groups.get(keys)
+        if group is None:
+            members = {agent_id: seat for key in able for agent_id, seat in self._profiles[key].items()}
+            group = self._groups[keys] = _Group(members)
+            for key in able:
+                self._groups_of.setdefault(key, []).append(group)
+        return group
+
+    def _forget_groups(self) -> None:
+        """The desk's profiles changed: groups are found anew when they are next needed."""
+        self._groups.clear()
+        self._groups_of.clear()
+        self._by_need.clear()
 
 
-def _abilities(agent: Agent) -> tuple[object, ...]:
-    return (agent.skills, agent.languages, agent.seniority)
+_Profile = tuple[tuple[tuple[str, float], ...], frozenset[str], float]
+
+
+def _profile_of(agent: Agent) -> _Profile:
+    return (tuple(sorted(agent.skills.items())), agent.languages, agent.seniority)
