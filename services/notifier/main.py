@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -56,7 +57,6 @@ def build(settings: NotifierSettings, clock: Clock | None = None) -> Service:
     limits = api.StreamLimits(heartbeat_s=settings.stream_heartbeat_s)
     tokens = StatusTokens(settings.status_key.get_secret_value())
     texts = api.PageTexts(f"{settings.public_intake_url}/v1/tickets/reply", ZoneInfo(settings.page_timezone))
-    push = streams.changed
     return Service(
         name="notifier",
         settings=settings,
@@ -74,31 +74,7 @@ def build(settings: NotifierSettings, clock: Clock | None = None) -> Service:
             api.timeline_routes(db, streams, limits),
             api.page_routes(db, tokens, streams, limits, texts),
         ],
-        subscriptions=[
-            Subscription(
-                topics.TICKET_INBOUND,
-                {
-                    TicketReceived: partial(handlers.on_ticket_received, push=push),
-                    TicketMessageAdded: partial(handlers.on_message_added, push=push),
-                    TicketCancelRequested: partial(handlers.on_cancel_requested, push=push),
-                    TicketReopenRequested: partial(handlers.on_reopen_requested, push=push),
-                    TicketHelpRequested: partial(handlers.on_help_requested, push=push),
-                    TicketConfirmed: partial(handlers.on_confirmed, push=push),
-                    TicketRated: partial(handlers.on_rated, push=push),
-                },
-                inbox=False,
-            ),
-            Subscription(
-                topics.TICKET_STATUS,
-                {
-                    TicketStatusChanged: partial(
-                        handlers.on_status_changed, subscribers=subscribers, push=push, wake_deliveries=deliveries.wake
-                    )
-                },
-                inbox=False,
-            ),
-            Subscription(topics.AGENT_CHANGED, {AgentChanged: handlers.on_agent_changed}, inbox=False),
-        ],
+        subscriptions=_subscriptions(subscribers, streams.changed, deliveries.wake),
         workers=[
             deliveries,
             streams,
@@ -111,3 +87,34 @@ def build(settings: NotifierSettings, clock: Clock | None = None) -> Service:
             "/s/{token}": "Status page of a ticket, by the link that intake gives.",
         },
     )
+
+
+def _subscriptions(
+    subscribers: store.SubscriptionCache, push: handlers.Wake, wake_deliveries: Callable[[], None]
+) -> list[Subscription]:
+    """What is consumed, and by whom. Every write is idempotent, so there is no inbox."""
+    return [
+        Subscription(
+            topics.TICKET_INBOUND,
+            {
+                TicketReceived: partial(handlers.on_ticket_received, push=push),
+                TicketMessageAdded: partial(handlers.on_message_added, push=push),
+                TicketCancelRequested: partial(handlers.on_cancel_requested, push=push),
+                TicketReopenRequested: partial(handlers.on_reopen_requested, push=push),
+                TicketHelpRequested: partial(handlers.on_help_requested, push=push),
+                TicketConfirmed: partial(handlers.on_confirmed, push=push),
+                TicketRated: partial(handlers.on_rated, push=push),
+            },
+            inbox=False,
+        ),
+        Subscription(
+            topics.TICKET_STATUS,
+            {
+                TicketStatusChanged: partial(
+                    handlers.on_status_changed, subscribers=subscribers, push=push, wake_deliveries=wake_deliveries
+                )
+            },
+            inbox=False,
+        ),
+        Subscription(topics.AGENT_CHANGED, {AgentChanged: handlers.on_agent_changed}, inbox=False),
+    ]

@@ -113,15 +113,12 @@ def routes(
     @router.post("", status_code=201, responses=problem_responses(401, 403, 409, 422))
     async def create_subscription(body: SubscriptionIn, caller: Integrator, response: Response) -> SubscriptionCreated:
         """Subscribe an endpoint to changes of the tenant's tickets. The answer shows the secret, once."""
-        try:
-            domain.parse_endpoint(body.url, rules)
-        except ForbiddenUrl as error:
-            raise UnusableUrl(str(error), errors=[{"pointer": "#/url", "detail": str(error)}]) from error
+        _check_url(body.url, rules)
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+        events = tuple(dict.fromkeys(str(event) for event in body.events))
         async with db.begin() as tx:
             if await store.count_subscriptions(tx, caller.tenant_id) >= per_tenant:
                 raise TooManySubscriptions()
-            events = tuple(dict.fromkeys(str(event) for event in body.events))
             made = store.Subscription(
                 str(uuid7()), caller.tenant_id, body.url, events, body.description or "", True, "", tx.now, secret
             )
@@ -158,6 +155,11 @@ def routes(
                 raise NotFound()
             tx.after_commit(changed)
 
+    _add_test(router, db, wake)
+    return router
+
+
+def _add_test(router: APIRouter, db: Database, wake: Callable[[], None]) -> None:
     @router.post("/{subscription_id}/test", status_code=202, responses=problem_responses(401, 403, 404, 409, 422))
     async def test_subscription(subscription_id: Identifier, caller: Integrator) -> TestDelivery:
         """Send a delivery of type subscription.test, signed and retried like any other."""
@@ -179,7 +181,12 @@ def routes(
             tx.after_commit(wake)
         return TestDelivery(delivery_id=trial.delivery_id)
 
-    return router
+
+def _check_url(url: str, rules: AddressRules) -> None:
+    try:
+        domain.parse_endpoint(url, rules)
+    except ForbiddenUrl as error:
+        raise UnusableUrl(str(error), errors=[{"pointer": "#/url", "detail": str(error)}]) from error
 
 
 def _shown(subscription: store.Subscription) -> SubscriptionOut:

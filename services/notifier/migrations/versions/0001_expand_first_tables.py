@@ -14,6 +14,7 @@ def upgrade() -> None:
     _tickets()
     _subscriptions()
     _deliveries()
+    _outbox()
     _messaging()
 
 
@@ -153,15 +154,7 @@ def _deliveries() -> None:
     op.create_index("deliveries_subscription_ix", "deliveries", ["subscription_id"], unique=False)
 
 
-def _messaging() -> None:
-    op.create_table(
-        "inbox",
-        sa.Column("consumer", sa.String(length=64), nullable=False, comment="consumer group"),
-        sa.Column("event_id", sa.String(length=64), nullable=False),
-        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", "event_id"),
-    )
-    op.create_index("ix_inbox_received_at", "inbox", ["received_at"], unique=False)
+def _outbox() -> None:
     op.create_table(
         "outbox",
         sa.Column(
@@ -192,6 +185,17 @@ def _messaging() -> None:
         sqlite_where=sa.text("published_at IS NULL"),
     )
     op.create_index("ix_outbox_record_key", "outbox", ["record_key"], unique=False)
+
+
+def _messaging() -> None:
+    op.create_table(
+        "inbox",
+        sa.Column("consumer", sa.String(length=64), nullable=False, comment="consumer group"),
+        sa.Column("event_id", sa.String(length=64), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("consumer", "event_id"),
+    )
+    op.create_index("ix_inbox_received_at", "inbox", ["received_at"], unique=False)
     op.create_table(
         "outbox_lease",
         sa.Column("shard", sa.SmallInteger(), autoincrement=False, nullable=False),
