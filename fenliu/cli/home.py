@@ -68,6 +68,7 @@ class Home:
             values["PUBLIC_NOTIFIER_URL"] = self.url("notifier")
         if service == "notifier":
             values["PUBLIC_INTAKE_URL"] = self.url("intake")
+            values["WEBHOOK_ALLOW_LOOPBACK"] = "true"  # a first webhook is tried on the same machine
         return {f"FENLIU_{service.upper()}_{name}": value for name, value in values.items()}
 
     def process_env(self, service: str) -> dict[str, str]:
