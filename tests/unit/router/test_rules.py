@@ -1,0 +1,98 @@
+"""Service levels and queue rules: the shipped files are right, and wrong ones stop the start."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+
+import pytest
+
+from fenliu.contracts import vocabulary
+from services.router.domain import queues, sla
+from services.router.domain.policies import POLICIES
+from services.router.domain.ticket import Labels
+
+RECEIVED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+SLA = files("services.router").joinpath("sla.toml").read_text(encoding="utf-8")
+QUEUES = files("services.router").joinpath("queues.toml").read_text(encoding="utf-8")
+
+
+def parse_queues(text: str) -> queues.QueueRules:
+    return queues.parse(text, skills=vocabulary.skills(), categories=vocabulary.CATEGORIES, policies=POLICIES)
+
+
+@pytest.mark.parametrize(("tier", "minutes"), [("urgent", 30), ("priority", 120), ("standard", 240)])
+def test_due_standard_customer_gets_the_promise_of_the_tier(tier: str, minutes: int) -> None:
+    first, last = sla.parse(SLA).due(RECEIVED, "standard", tier)
+    assert first == RECEIVED + timedelta(minutes=minutes)
+    assert last > first
+
+
+def test_due_unknown_class_and_tier_get_the_standard_promise() -> None:
+    assert sla.parse(SLA).due(RECEIVED, "martian", "whenever") == sla.parse(SLA).due(RECEIVED, "standard", "standard")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("urgent = { first_response_min = 30,", "urgent = { first_response_min = 0,", "above 0"),
+        ("urgent = { first_response_min = 30,", "urgent = { first_response_min = 130,", "urgent <= priority"),
+        ("[targets.standard]", "[targets.ordinary]", "class standard is missing"),
+        ('version = "2026-11-1"', 'version = ""', "version is missing"),
+        ("customer = 4320", "nobody = 4320", "must name customer"),
+    ],
+)
+def test_sla_that_makes_no_sense_is_refused_with_its_fault(old: str, new: str, fault: str) -> None:
+    assert old in SLA
+    with pytest.raises(ValueError, match=fault):
+        sla.parse(SLA.replace(old, new, 1))
+
+
+def test_rules_every_category_leads_to_a_queue() -> None:
+    rules = parse_queues(QUEUES)
+    found = {category: rules.queue_for(Labels(category), needs_review=False) for category in vocabulary.CATEGORIES}
+    assert found["logistics"] == "logistics"
+    assert found["unclear"] == "triage"
+    assert found["other"] == "general"
+    assert set(found.values()) <= set(rules.queues)
+
+
+def test_rules_ticket_to_review_goes_to_triage_and_unknown_category_to_general() -> None:
+    rules = parse_queues(QUEUES)
+    assert rules.queue_for(Labels("payment"), needs_review=True) == "triage"
+    assert rules.queue_for(Labels("from_the_future"), needs_review=False) == "general"
+
+
+def test_requirement_complex_ticket_asks_for_more_skill_and_seniority() -> None:
+    rules = parse_queues(QUEUES)
+    simple = rules.requirement(rules.queues["payment"], Labels(complexity="simple", language="zh-CN"), "")
+    hard = rules.requirement(rules.queues["payment"], Labels(complexity="complex"), "en-GB")
+    assert (simple.skill, simple.language, simple.seniority) == ("payment", "zh", 0.0)
+    assert hard.level > simple.level
+    assert hard.seniority > simple.seniority
+    assert hard.language == "en"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("[queues.triage]", "[queues.triaje]", "queue triage is missing"),
+        ('skill = "payment"', 'skill = "telepathy"', "unknown skill telepathy"),
+        ('queue = "payment"', 'queue = "nowhere"', "unknown queue nowhere"),
+        ('category = "payment"', 'category = "paiment"', "unknown category paiment"),
+        ('policy = "earliest_deadline"', 'policy = "random"', "policy must be one of"),
+        ('mode = "assign"', 'mode = "auction"', "mode must be one of"),
+        ("simple = 4", "simple = 0", "predicted_min"),
+    ],
+)
+def test_queues_that_make_no_sense_are_refused_with_their_fault(old: str, new: str, fault: str) -> None:
+    assert old in QUEUES
+    with pytest.raises(ValueError, match=fault):
+        parse_queues(QUEUES.replace(old, new, 1))
+
+
+def test_override_names_the_bad_field() -> None:
+    queue = parse_queues(QUEUES).queues["order"]
+    assert queues.override(queue, {"mode": "offer"}, POLICIES).mode == "offer"
+    with pytest.raises(ValueError, match="level"):
+        queues.override(queue, {"level": 2.0}, POLICIES)
