@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
 
 from fenliu.chassis.messaging.kafka.inspector import ensure_topics
 from fenliu.chassis.messaging.kafka.options import (
@@ -20,6 +20,7 @@ from fenliu.chassis.messaging.kafka.options import (
 )
 
 BATCH_BYTES = 900_000
+_WORD = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +184,20 @@ class Producer:
 def partition_of(key: bytes | None, partitions: int) -> int:
     """Partition of a key, as every Kafka client computes it by default (murmur2). No key: partition 0."""
     return 0 if key is None else (murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def murmur2(data: bytes) -> int:
+    """Hash of a key, the same as aiokafka's, which reads byte by byte and takes half as long again.
+
+    Source: org.apache.kafka.common.utils.Utils.murmur2; compared with aiokafka's in tests/unit/messaging.
+    """
+    length = len(data)
+    whole = length & ~3
+    h = 0x9747B28C ^ length
+    for (k,) in _WORD.iter_unpack(data[:whole]):
+        k = (k * 0x5BD1E995) & 0xFFFFFFFF
+        h = (h * 0x5BD1E995) & 0xFFFFFFFF ^ ((k ^ (k >> 24)) * 0x5BD1E995) & 0xFFFFFFFF
+    if whole != length:
+        h = ((h ^ int.from_bytes(data[whole:], "little")) * 0x5BD1E995) & 0xFFFFFFFF
+    h = ((h ^ (h >> 13)) * 0x5BD1E995) & 0xFFFFFFFF
+    return h ^ (h >> 15)
