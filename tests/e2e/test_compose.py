@@ -26,7 +26,7 @@ from tests.backends import ApacheKafka, Postgres, free_port
 from tools.dashboards import DASHBOARDS, RATE
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(420)
 
 
 class Compose:
@@ -116,7 +116,9 @@ def test_compose_services_carry_tickets_and_fill_every_dashboard(compose: Compos
         compose.start(name)
     for name in SERVICES:
         url = f"http://127.0.0.1:{8000 + PORT_OFFSETS[name]}/readyz"
-        eventually(lambda u=url: httpx2.get(u).status_code == 200, 60, lambda n=name: compose.log(n).read_text())
+        eventually(
+            lambda u=url: httpx2.get(u).status_code == 200, 120, lambda n=name: f"{n}: {compose.log(n).read_text()}"
+        )
     port = free_port()
     compose.prometheus(port)
 
