@@ -25,7 +25,9 @@ MAX_BATCH = 100
 """Texts that are labelled in one go; more are cut into several."""
 
 SIGN_COLUMNS = len(SIGNS) + len(TOPICS)
-SIGN_SCALE = 0.2
+SIGN_SCALE = {"category": 0.25, "tier": 0.5, "complexity": 0.5, "sentiment": 0.5}
+"""Value of a sign or topic that was found; the smaller, the less the model leans on it against n-grams."""
+
 TONE_LABELS = ("sentiment",)
 """Labels that read the canonical text and the signs of tone; all others read the core text."""
 
@@ -52,14 +54,14 @@ class Reading:
         return self.tone_features if label in TONE_LABELS else self.core_features
 
     def sign_matrix(self, label: str) -> NDArray[np.float32]:
-        """texts x SIGN_COLUMNS: SIGN_SCALE where a sign or topic was found that this label may use."""
+        """texts x SIGN_COLUMNS: SIGN_SCALE of the label where a sign or topic was found that this label may use."""
         matrix = np.zeros((len(self.texts), SIGN_COLUMNS), dtype=np.float32)
         of_tone = label in TONE_LABELS
         for row, found in enumerate(self.signs):
-            matrix[row, [place for place in found if (place >= FIRST_TONE_SIGN) == of_tone]] = SIGN_SCALE
+            matrix[row, [place for place in found if (place >= FIRST_TONE_SIGN) == of_tone]] = SIGN_SCALE[label]
         if not of_tone:
             for row, found in enumerate(self.topics):
-                matrix[row, [len(SIGNS) + place for place in found]] = SIGN_SCALE
+                matrix[row, [len(SIGNS) + place for place in found]] = SIGN_SCALE[label]
         return matrix
 
 

@@ -64,7 +64,7 @@ def _fit(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDA
     weight = np.array([examples[row].weight for row in rows])
     everything = matrix(reading, label)[rows]
     used = np.flatnonzero(np.bincount(everything.indices, minlength=everything.shape[1]) >= FEWEST_TEXTS)
-    fitted = LogisticRegression(C=STRENGTH[label], max_iter=60, tol=5e-3)
+    fitted = LogisticRegression(C=STRENGTH[label], max_iter=100, tol=2e-3)
     fitted.fit(everything[:, used], truth, sample_weight=weight)
 
     coefficients = np.zeros((everything.shape[1], len(slugs)), dtype=np.float32)

@@ -24,7 +24,7 @@ RULINGS = [
     ("忘记密码登录不了", "account", "standard", "simple"),
     ("客服态度太差了，我要投诉", "service_complaint", "priority", "moderate"),
     ("充电器充电的时候冒烟了", "product_quality", "urgent", "moderate"),
-    ("where is my package", "logistics", "standard", "simple"),
+    ("where has my package got to", "logistics", "standard", "simple"),
     ("it says delivered but i never got it", "logistics", "priority", "moderate"),
     ("how do i return this", "returns_refunds", "standard", "simple"),
     ("i was charged twice for my order", "payment", "urgent", "moderate"),
