@@ -175,7 +175,11 @@ class Producer:
         waiting = client._message_accumulator
         # A batch that waits for another try is in neither place where aiokafka's own clean-up looks for it.
         waiting._pending_batches.update(b for batches in waiting._batches.values() for b in batches if b.retry_count)
+        unsent = {*waiting._pending_batches, *(b for batches in waiting._batches.values() for b in batches)}
         waiting.fail_all(KafkaError("the producer was replaced"))
+        for future in (future for batch in unsent for future in (batch.future, batch._drain_waiter)):
+            if future.done() and not future.cancelled():
+                future.exception()  # seen; else asyncio reports it as never retrieved
         await closed(client.stop(), self._options.stop_timeout_s)
         await closed(client._sender.close(), self._options.stop_timeout_s)
         await closed(client.client.close(), self._options.stop_timeout_s)
