@@ -145,6 +145,11 @@ def routes(db: Database, receiver: Receiver, links: StatusLinks) -> APIRouter:
         metrics.contacts_total.inc(channel=body.channel, outcome=outcome)
         return _accepted(result, caller, links)
 
+    _add_reading_routes(router, db)
+    return router
+
+
+def _add_reading_routes(router: APIRouter, db: Database) -> None:
     @router.get("/v1/tickets", responses=problem_responses(401, 403, 422, 503))
     async def list_tickets(
         caller: Annotated[Principal, require(*EVERYBODY)],
@@ -185,8 +190,6 @@ def routes(db: Database, receiver: Receiver, links: StatusLinks) -> APIRouter:
         if parcel and (own is None or (order and order[0].customer_id == own and parcel.order_id == order[0].order_id)):
             view.parcel = parcel_view(parcel)
         return view
-
-    return router
 
 
 def key_of(request: Request) -> str | None:
