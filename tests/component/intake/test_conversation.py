@@ -190,7 +190,7 @@ async def test_status_copy_late_snapshot_never_undoes_a_newer_one(intake: Intake
     ticket = (await intake.open())["ticket_id"]
     await snapshot(intake, ticket, "assigned", 3, agent_id="a1", agent_name="Li")
     await snapshot(intake, ticket, "waiting", 2)
-    await snapshot(intake, ticket, "assigned", 3, agent_id="a1", agent_name="Li")
+    await snapshot(intake, ticket, "in_progress", 3)  # the same version is no newer
     shown = (await intake.get(f"/v1/tickets/{ticket}", role="agent", subject="a1")).json()
     assert (shown["state"], shown["version"], shown["agent_id"], shown["agent_name"]) == ("assigned", 3, "a1", "Li")
     seen_by_customer = (await intake.get(f"/v1/tickets/{ticket}", role="customer", subject="c1")).json()
