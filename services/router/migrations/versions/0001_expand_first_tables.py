@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -12,6 +14,7 @@ down_revision = None
 def upgrade() -> None:
     """Everything that the first release needs: work, agents, queues, leases, outbox and inbox."""
     _agents()
+    _agents_indexes()
     _desks()
     _inbox()
     _outbox()
@@ -20,6 +23,7 @@ def upgrade() -> None:
     _queues()
     _ticket_history()
     _tickets()
+    _tickets_indexes()
 
 
 def _agents() -> None:
@@ -69,6 +73,9 @@ def _agents() -> None:
         sa.CheckConstraint("load >= 0", name="agents_load_not_negative"),
         sa.PrimaryKeyConstraint("tenant_id", "agent_id", name="agents_pk"),
     )
+
+
+def _agents_indexes() -> None:
     op.create_index(
         "ix_agents_dirty",
         "agents",
@@ -237,7 +244,13 @@ def _ticket_history() -> None:
 
 def _tickets() -> None:
     op.create_table(
-        "tickets",
+        "tickets", *_ticket_place(), *_ticket_labels(), *_ticket_times(), sa.PrimaryKeyConstraint("ticket_id")
+    )
+
+
+def _ticket_place() -> list[sa.Column[Any]]:
+    """Whose it is, in which state, with whom."""
+    return [
         sa.Column("ticket_id", sa.String(length=128), nullable=False),
         sa.Column("tenant_id", sa.String(length=128), nullable=False),
         sa.Column("desk_id", sa.String(length=128), nullable=False),
@@ -250,6 +263,12 @@ def _tickets() -> None:
         sa.Column("reason", sa.String(length=64), server_default="", nullable=False),
         sa.Column("awaited", sa.String(length=32), server_default="", nullable=False),
         sa.Column("reopen_count", sa.Integer(), server_default="0", nullable=False),
+    ]
+
+
+def _ticket_labels() -> list[sa.Column[Any]]:
+    """What is known about it, and what was promised."""
+    return [
         sa.Column(
             "tier", sa.String(length=16), server_default="", nullable=False, comment="copy of labels.tier, for counting"
         ),
@@ -303,6 +322,12 @@ def _tickets() -> None:
             nullable=False,
             comment="version of sla.toml under which it was promised",
         ),
+    ]
+
+
+def _ticket_times() -> list[sa.Column[Any]]:
+    """When what happened or must happen."""
+    return [
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, comment="when intake accepted it"),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("waiting_since", sa.DateTime(timezone=True), nullable=True),
@@ -322,8 +347,10 @@ def _tickets() -> None:
             nullable=False,
             comment="changed by somebody else than the dispatcher since it last looked",
         ),
-        sa.PrimaryKeyConstraint("ticket_id"),
-    )
+    ]
+
+
+def _tickets_indexes() -> None:
     op.create_index(
         "ix_tickets_agent",
         "tickets",
