@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from tests.backends import ApacheKafka, Postgres
-
 from bench.machine import cpu_seconds
+from tests.backends import ApacheKafka, Postgres
 from tests.stack import ROOT, Stack, eventually, free_port
 
 DATABASES = ("intake", "router", "notifier")

@@ -7,8 +7,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from tests.backends import ApacheKafka, Postgres
 
+from tests.backends import ApacheKafka, Postgres
 from tests.stack import Stack
 
 DATABASES = ("intake", "router", "notifier")
