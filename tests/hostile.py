@@ -151,17 +151,15 @@ def forged_tokens(key: str, now: datetime) -> dict[str, str]:
         "iss": "fenliu", "aud": "fenliu", "iat": moment, "nbf": moment, "exp": moment + 600,
         "sub": "agent-1", "tenant": "acme", "roles": ["admin"],
     }  # fmt: skip
+    return _forged_headers(key, good) | _forged_claims(key, good, moment) | _forged_shapes(key, good)
 
-    def claims(**changed: Any) -> str:
-        merged = {name: value for name, value in {**good, **changed}.items() if value is not ...}
-        return _jwt({"alg": "HS256", "typ": "JWT"}, merged, key)
 
+def _forged_headers(key: str, good: dict[str, Any]) -> dict[str, str]:
     def header(**changed: Any) -> str:
         merged = {name: value for name, value in {"alg": "HS256", "typ": "JWT", **changed}.items() if value is not ...}
         return _jwt(merged, good, key)
 
-    valid = claims()
-    head, body, signature = valid.split(".")
+    _, body, signature = _jwt({"alg": "HS256", "typ": "JWT"}, good, key).split(".")
     return {
         "alg_none": _unsigned({"alg": "none", "typ": "JWT"}, good),
         "alg_none_capitals": _unsigned({"alg": "NoNe", "typ": "JWT"}, good),
@@ -186,6 +184,15 @@ def forged_tokens(key: str, now: datetime) -> dict[str, str]:
         "crit": header(crit=["exp"]),
         "b64_false": header(b64=False, crit=["b64"]),
         "zip": header(zip="DEF"),
+    }
+
+
+def _forged_claims(key: str, good: dict[str, Any], moment: int) -> dict[str, str]:
+    def claims(**changed: Any) -> str:
+        merged = {name: value for name, value in {**good, **changed}.items() if value is not ...}
+        return _jwt({"alg": "HS256", "typ": "JWT"}, merged, key)
+
+    return {
         "expired": claims(exp=moment - 3600),
         "expired_beyond_leeway": claims(exp=moment - 61),
         "exp_missing": claims(exp=...),
@@ -214,6 +221,13 @@ def forged_tokens(key: str, now: datetime) -> dict[str, str]:
         "roles_text": claims(roles="admin"),
         "roles_unknown": claims(roles=["root"]),
         "roles_nested": claims(roles=[["admin"]]),
+    }
+
+
+def _forged_shapes(key: str, good: dict[str, Any]) -> dict[str, str]:
+    valid = _jwt({"alg": "HS256", "typ": "JWT"}, good, key)
+    head, body, signature = valid.split(".")
+    return {
         "claims_list": _jwt({"alg": "HS256", "typ": "JWT"}, [good], key),
         "claims_not_json": _signed(_b64({"alg": "HS256", "typ": "JWT"}) + "." + _raw(b"{"), key),
         "header_not_json": _signed(_raw(b"{") + "." + body, key),
