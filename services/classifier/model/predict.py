@@ -85,6 +85,7 @@ class Predictor:
     def __init__(self, weights: Weights, costs: Costs) -> None:
         self.weights = weights
         self.costs = costs
+        self._usual_category_weight = weights.hashed["category"].mean(axis=1)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction per text, in order. Any text is answered: empty, a megabyte, control characters, emoji."""
@@ -151,7 +152,7 @@ class Predictor:
         features = reading.core_features
         rows = np.repeat(np.arange(len(chosen)), features.counts())
         weights = self.weights.hashed["category"]
-        gain = weights[features.column, chosen[rows]] - weights.mean(axis=1)[features.column]
+        gain = weights[features.column, chosen[rows]] - self._usual_category_weight[features.column]
         gain[features.length < 2] = 0
         return [
             _pieces(f" {text} ", gain[a:b], features.start[a:b], features.length[a:b])
