@@ -1,0 +1,185 @@
+"""Dispatchers against the real store: one owner, never over capacity, whoever races."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import update
+
+from fenliu.chassis.db import Database
+from services.router.domain.queues import Queue
+from services.router.store import dispatch, tickets
+from services.router.store import queues as queue_store
+from services.router.tables import desks
+from tests.component.router.lab import TENANT, World
+
+
+async def test_waiting_ticket_is_assigned_with_fence_history_and_snapshot(world: World) -> None:
+    await world.hire("ann")
+    await world.queue("k")
+    await world.settle()
+    ticket = await world.ticket("k")
+    assert (ticket.state, ticket.agent_id, ticket.agent_name, ticket.fence) == ("assigned", "ann", "Ann", 1)
+    snapshots = await world.published("TicketStatusChanged", "k")
+    assert [(s.state, s.version, s.fence, s.agent_name) for s in snapshots] == [
+        ("waiting", 2, 0, ""),
+        ("assigned", 3, 1, "Ann"),
+    ]
+
+
+async def test_capacity_that_becomes_free_takes_the_next_ticket(world: World) -> None:
+    await world.hire("ann", capacity=1)
+    await world.queue("k1", "k2")
+    await world.settle()
+    owned, other = ("k1", "k2") if (await world.ticket("k1")).state == "assigned" else ("k2", "k1")
+    assert (await world.ticket(other)).state == "waiting"
+    async with world.client("agent", subject="ann") as client:
+        answer = await client.post(f"/v1/assignments/{owned}/resolve", json={"fence": 1})
+    assert answer.status_code == 200
+    await world.settle()
+    assert (await world.ticket(other)).state == "assigned"
+
+
+async def test_agent_who_comes_online_takes_what_waits(world: World) -> None:
+    await world.hire("ann", online=False)
+    await world.queue("k")
+    await world.settle()
+    assert (await world.ticket("k")).state == "waiting"
+    await world.presence("online", "ann")
+    await world.settle()
+    assert (await world.ticket("k")).state == "assigned"
+
+
+async def test_two_dispatchers_on_one_desk_never_assign_twice(world: World, replica: World) -> None:
+    """Both believe that they hold the desk; the second took the lease while the first was stopped."""
+    await world.hire("ann", "bob", "cid", capacity=7)
+    await world.settle()
+    await world.queue(*[f"k{n:02}" for n in range(25)])
+    await world.dispatcher._take_in()
+    await _expire(world.db)
+    await replica.dispatcher.step()
+    mirror = world.dispatcher.mirrors[(TENANT, "main")]
+    assert await world.dispatcher._serve(mirror) == 0, "the stopped one has lost the desk and writes nothing"
+    assert (TENANT, "main") not in world.dispatcher.mirrors
+    await replica.settle()
+
+
+async def test_two_dispatchers_that_both_pass_the_lease_check_never_assign_twice(world: World, replica: World) -> None:
+    """Even without the lease the writes alone keep one owner: tickets and agents are locked and looked at again."""
+    await world.hire("ann", "bob", "cid", capacity=5)
+    await world.queue(*[f"k{n:02}" for n in range(25)])
+    for each in (world, replica):
+        await each.dispatcher._keep_leases()
+        await each.dispatcher._take_in()
+        await _expire(world.db)
+    fence = replica.dispatcher.mirrors[(TENANT, "main")].fence
+    world.dispatcher.holder = replica.dispatcher.holder
+    mirrors = [each.dispatcher.mirrors[(TENANT, "main")] for each in (world, replica)]
+    for mirror in mirrors:
+        mirror.fence = fence
+    given = await asyncio.gather(world.dispatcher._serve(mirrors[0]), replica.dispatcher._serve(mirrors[1]))
+    assert sum(given) == 15
+    states = [(await world.ticket(f"k{n:02}")).state for n in range(25)]
+    assert states.count("assigned") == 15
+
+
+async def test_decision_on_an_agent_who_left_meanwhile_is_dropped(world: World) -> None:
+    await world.hire("ann")
+    await world.settle()
+    await world.queue("k")
+    await world.dispatcher._take_in()
+    await world.presence("away", "ann")
+    assert await world.dispatcher._serve(world.dispatcher.mirrors[(TENANT, "main")]) == 0
+    assert (await world.ticket("k")).state == "waiting"
+    await world.presence("online", "ann")
+    await world.settle()
+    assert (await world.ticket("k")).state == "assigned"
+
+
+async def test_decision_on_a_ticket_that_changed_meanwhile_is_dropped_and_made_anew(world: World) -> None:
+    await world.hire("ann", skills=("order", "payment"))
+    await world.settle()
+    await world.queue("k", category="unclear")
+    await world.dispatcher._take_in()
+    await world.tell(world.classified("k", 2, category="payment"))
+    assert await world.dispatcher._serve(world.dispatcher.mirrors[(TENANT, "main")]) == 0
+    await world.settle()
+    assert (await world.ticket("k")).queue_id == "payment"
+    assert (await world.ticket("k")).state == "assigned"
+
+
+async def test_lowered_capacity_is_respected_by_a_plan_made_before(world: World) -> None:
+    await world.hire("ann", capacity=5)
+    await world.settle()
+    await world.queue("k1", "k2", "k3")
+    await world.dispatcher._take_in()
+    await world.hire("ann", capacity=1, online=False)
+    await world.dispatcher._serve(world.dispatcher.mirrors[(TENANT, "main")])
+    await world.settle()
+    states = sorted([(await world.ticket(k)).state for k in ("k1", "k2", "k3")])
+    assert states == ["assigned", "waiting", "waiting"]
+
+
+async def test_lease_is_taken_over_when_it_runs_out_and_not_before(world: World, replica: World) -> None:
+    await world.hire("ann")
+    await world.dispatcher.step()
+    await replica.dispatcher.step()
+    assert not replica.dispatcher.mirrors
+    await _expire(world.db)
+    await replica.dispatcher.step()
+    assert replica.dispatcher.mirrors[(TENANT, "main")].fence == 2
+
+
+async def test_released_lease_is_free_at_once(world: World, replica: World) -> None:
+    await world.hire("ann")
+    await world.dispatcher.step()
+    await world.dispatcher.release()
+    await replica.dispatcher.step()
+    assert replica.dispatcher.mirrors
+
+
+async def test_queue_in_mode_offer_offers_and_other_tenants_queues_stay(world: World) -> None:
+    await world.hire("ann")
+    async with world.db.begin() as tx:
+        await queue_store.upsert_queue(tx, TENANT, Queue("order", "Orders", skill="order", mode="offer"))
+        await queue_store.upsert_queue(tx, "other", Queue("order", "Orders", skill="payment"))
+    await world.queue("k")
+    await world.settle()
+    assert (await world.ticket("k")).state == "offered"
+
+
+async def test_dirty_marks_are_gone_when_nothing_changes_any_more(world: World) -> None:
+    await world.hire("ann", capacity=1)
+    await world.queue("k1", "k2", "k3")
+    await world.settle()
+    await world.dispatcher.step()
+    async with world.db.read() as tx:
+        held = list(world.dispatcher.mirrors)
+        assert await dispatch.load_dirty_tickets(tx, held, 10) == []
+        assert await dispatch.load_dirty_agents(tx, held, 10) == []
+
+
+async def test_ticket_changed_twice_from_one_version_is_impossible(world: World) -> None:
+    """The wall behind all locks: a second change from the same version meets the history's key."""
+    await world.queue("k")
+    ticket = await world.ticket("k")
+    from services.router.domain.transitions import apply
+
+    changes = [
+        apply(ticket, "cancel", "customer", world.clock.now()),
+        apply(ticket, "note", "clock", world.clock.now()),
+    ]
+    refused = 0
+    for change in changes:
+        try:
+            async with world.db.begin() as tx:
+                await tickets.record(tx, [change])
+        except Exception as error:
+            assert "ticket_history" in str(error)
+            refused += 1
+    assert refused == 1
+
+
+async def _expire(db: Database) -> None:
+    async with db.begin() as tx:
+        await tx.execute(update(desks).values(expires_s=0.0))
