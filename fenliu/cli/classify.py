@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from itertools import islice
 from typing import Annotated, Any, TextIO
 
@@ -24,10 +25,12 @@ def classify(
     then ends with code 1. Blank lines are passed over.
     """
     if file == "-":
+        if isinstance(sys.stdin, TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")  # one bad byte must not end the run
         bad = write_labels(sys.stdin, sys.stdout)
     else:
         try:
-            with open(file, encoding="utf-8", errors="surrogateescape") as lines:
+            with open(file, encoding="utf-8-sig", errors="surrogateescape") as lines:
                 bad = write_labels(lines, sys.stdout)
         except OSError as error:
             typer.secho(f"{file} cannot be read: {error.strerror}.", err=True, fg="red")
