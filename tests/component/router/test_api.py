@@ -9,7 +9,14 @@ from typing import Any
 import httpx2
 import pytest
 
+from services.router.workers.news import RemoteNews
 from tests.component.router.lab import World
+
+
+async def _until_listening(world: World) -> None:
+    async with asyncio.timeout(5):
+        while not world.news.listening():  # noqa: ASYNC110 - nobody signals that a request has begun to wait
+            await asyncio.sleep(0.01)
 
 
 async def _assigned(world: World, ticket_id: str = "k") -> None:
@@ -180,8 +187,7 @@ async def test_long_poll_answers_at_once_when_work_arrives(world: World) -> None
     async with world.client("agent", subject="ann") as client:
         known = (await client.get("/v1/agents/ann/assignments")).json()["version"]
         waiting = asyncio.create_task(client.get(f"/v1/agents/ann/assignments?wait_s=15&after={known}"))
-        while not world.news.listening():
-            await asyncio.sleep(0.01)
+        await _until_listening(world)
         await world.queue("k")
         started = time.monotonic()
         await world.settle()
@@ -191,15 +197,12 @@ async def test_long_poll_answers_at_once_when_work_arrives(world: World) -> None
 
 
 async def test_long_poll_hears_of_changes_by_another_process(world: World, replica: World) -> None:
-    from services.router.workers.news import RemoteNews
-
     await world.hire("ann")
     await replica.settle()
     async with world.client("agent", subject="ann") as client:
         known = (await client.get("/v1/agents/ann/assignments")).json()["version"]
         waiting = asyncio.create_task(client.get(f"/v1/agents/ann/assignments?wait_s=15&after={known}"))
-        while not world.news.listening():
-            await asyncio.sleep(0.01)
+        await _until_listening(world)
         await replica.queue("k")
         await replica.settle()
         await RemoteNews(world.db, world.news).step()
