@@ -3,27 +3,17 @@
 Known gaps of the embedded broker are strict expected failures with a sentence each.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
 import shutil
-import signal
 import struct
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
-    CommitFailedError,
     InvalidReplicationFactorError,
     KafkaError,
     MessageSizeTooLargeError,
@@ -32,111 +22,8 @@ from aiokafka.errors import (
 )
 
 from fenliu.chassis.messaging.embedded import EmbeddedBroker
-from tests.backends import ApacheKafka
+from tests.integration.broker_bench import WITHIN_S, Bench, close, create, eventually, take
 from tests.integration.raw_protocol import answer_of, connected, one_batch, produce_frame, raw_produce
-
-SESSION_MS = 2_000
-WITHIN_S = 30.0
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], what: str, within_s: float = WITHIN_S) -> None:
-    """Poll until `holds`; fail with `what` after `within_s`."""
-    until = time.monotonic() + within_s
-    while not await holds():
-        assert time.monotonic() < until, f"not within {within_s} s: {what}"
-        await asyncio.sleep(0.02)
-
-
-@dataclass
-class Bench:
-    """A broker under test and clients for it, closed in the end."""
-
-    bootstrap: str
-    kind: str
-    closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
-
-    async def topic(self, partitions: int = 1, **config: str) -> str:
-        name = f"t-{uuid4().hex[:12]}"
-        async with self.admin() as admin:
-            await create(admin, name, partitions, **config)
-        return name
-
-    @asynccontextmanager
-    async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()
-        try:
-            yield admin
-        finally:
-            await admin.close()
-
-    async def producer(self, **options: object) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap, **({"acks": "all"} | options))
-        await producer.start()
-        self.closing.append(producer.stop)
-        return producer
-
-    async def consumer(self, *topics: str, group: str | None = None, **options: object) -> AIOKafkaConsumer:
-        settings: dict[str, object] = {
-            "group_id": group,
-            "auto_offset_reset": "earliest",
-            "enable_auto_commit": False,
-            "session_timeout_ms": SESSION_MS,
-            "rebalance_timeout_ms": 5_000,
-            "heartbeat_interval_ms": 200,
-            "metadata_max_age_ms": 1_000,
-            "fetch_max_wait_ms": 200,
-        }
-        consumer = AIOKafkaConsumer(*topics, bootstrap_servers=self.bootstrap, **(settings | options))
-        await consumer.start()
-        self.closing.append(consumer.stop)
-        return consumer
-
-    async def values(self, *topics: str, count: int) -> list[bytes]:
-        """The first `count` values of the topics, read outside of any group."""
-        return await take(await self.consumer(*topics), count)
-
-
-async def create(admin: AIOKafkaAdminClient, name: str, partitions: int = 1, replicas: int = 1, **config: str) -> None:
-    """Create one topic and raise what the broker refuses."""
-    settings = {key.replace("_", "."): value for key, value in config.items()}
-    answer = await admin.create_topics([NewTopic(name, partitions, replicas, topic_configs=settings)])
-    for _, code, *_ in answer.topic_errors:
-        if code == TopicAlreadyExistsError.errno:
-            raise TopicAlreadyExistsError
-        if code == InvalidReplicationFactorError.errno:
-            raise InvalidReplicationFactorError
-        assert code == 0, answer
-
-
-async def take(consumer: AIOKafkaConsumer, count: int) -> list[bytes]:
-    """The next `count` values of a consumer."""
-    got: list[bytes] = []
-    async with asyncio.timeout(WITHIN_S):
-        while len(got) < count:
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                got += [record.value for record in records]
-    return got
-
-
-@pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
-    if request.param == "apache":
-        kafka: ApacheKafka = request.getfixturevalue("apache_kafka")
-        bench = Bench(kafka.bootstrap, "apache")
-        yield bench
-        await close(bench)
-        return
-    async with EmbeddedBroker() as broker:
-        bench = Bench(broker.bootstrap, "embedded")
-        yield bench
-        await close(bench)
-
-
-async def close(bench: Bench) -> None:
-    for stop in reversed(bench.closing):
-        await asyncio.wait_for(stop(), 20)
-
 
 # ── topics ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -320,102 +207,6 @@ async def test_offset_out_of_range_without_a_policy_is_an_error(bench: Bench) ->
     consumer.seek(TopicPartition(topic, 0), 77)
     with pytest.raises(OffsetOutOfRangeError):
         await asyncio.wait_for(consumer.getone(), WITHIN_S)
-
-
-# ── consumer groups ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def test_group_resumes_behind_what_it_committed(bench: Bench) -> None:
-    topic, group = await bench.topic(), uuid4().hex
-    producer = await bench.producer()
-    for number in range(10):
-        await producer.send_and_wait(topic, b"%d" % number)
-    first = await bench.consumer(topic, group=group, max_poll_records=4)
-    assert await take(first, 4) == [b"0", b"1", b"2", b"3"]
-    await first.commit({TopicPartition(topic, 0): 4})
-    await first.stop()
-    second = await bench.consumer(topic, group=group)
-    assert await second.committed(TopicPartition(topic, 0)) == 4
-    assert await take(second, 6) == [b"%d" % number for number in range(4, 10)]
-
-
-async def test_group_shares_partitions_when_members_join_and_leave(bench: Bench) -> None:
-    topic, group = await bench.topic(partitions=4), uuid4().hex
-    patient = {"session_timeout_ms": 30_000}  # so that only the farewell explains a quick takeover
-    first = await bench.consumer(topic, group=group, **patient)
-
-    async def owned(*sizes: int) -> bool:
-        members = (first, second) if len(sizes) == 2 else (first,)
-        await asyncio.gather(*[member.getmany(timeout_ms=50) for member in members])
-        return sorted(len(member.assignment()) for member in members) == sorted(sizes)
-
-    second = first
-    await eventually(lambda: owned(4), "the first member owns everything")
-    second = await bench.consumer(topic, group=group, **patient)
-    await eventually(lambda: owned(2, 2), "two members share")
-    assert not first.assignment() & second.assignment()
-    await second.stop()
-    await eventually(lambda: owned(4), "the one that stays takes over", within_s=15)
-
-
-MEMBER = """
-import asyncio, sys
-from aiokafka import AIOKafkaConsumer
-async def main(bootstrap, topic, group, session_ms):
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest",
-        enable_auto_commit=False, session_timeout_ms=int(session_ms), heartbeat_interval_ms=200,
-        rebalance_timeout_ms=5000)
-    await consumer.start()
-    while True:
-        await consumer.getmany(timeout_ms=100)
-        print(len(consumer.assignment()), flush=True)
-asyncio.run(main(*sys.argv[1:]))
-"""
-
-
-async def test_group_takes_over_from_a_member_killed_with_kill_9(bench: Bench) -> None:
-    topic, group = await bench.topic(partitions=4), uuid4().hex
-    survivor = await bench.consumer(topic, group=group)
-    doomed = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", MEMBER, bench.bootstrap, topic, group, str(SESSION_MS)), stdout=subprocess.PIPE
-    )
-    assert doomed.stdout is not None
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while await doomed.stdout.readline() != b"2\n":
-                await survivor.getmany(timeout_ms=20)
-        assert len(survivor.assignment()) == 2
-    finally:
-        doomed.send_signal(signal.SIGKILL)
-        await doomed.wait()
-    killed = time.monotonic()
-
-    async def took_over() -> bool:
-        await survivor.getmany(timeout_ms=50)
-        return len(survivor.assignment()) == 4
-
-    await eventually(took_over, "the survivor owns all four partitions", within_s=15)
-    assert time.monotonic() - killed > SESSION_MS / 1000 * 0.5, "taken over while the session was still good"
-    producer = await bench.producer()
-    await asyncio.gather(*[producer.send_and_wait(topic, b"x", partition=index) for index in range(4)])
-    assert len(await take(survivor, 4)) == 4
-
-
-async def test_commit_from_an_older_generation_is_refused(bench: Bench) -> None:
-    topic, group = await bench.topic(partitions=2), uuid4().hex
-    stale = await bench.consumer(topic, group=group)
-    await eventually(lambda: _assigned(stale, 2), "the first member owns everything")
-    generation = stale._coordinator.generation
-    await bench.consumer(topic, group=group)
-    await eventually(lambda: _assigned(stale, 1), "two members share")
-    stale._coordinator.generation = generation  # as a member that slept through the rebalance
-    with pytest.raises(CommitFailedError):
-        await stale.commit(dict.fromkeys(stale.assignment(), 1))
-
-
-async def _assigned(consumer: AIOKafkaConsumer, count: int) -> bool:
-    await consumer.getmany(timeout_ms=50)
-    return len(consumer.assignment()) == count
 
 
 # ── what only one of them has ─────────────────────────────────────────────────────────────────────────────────────────
