@@ -9,6 +9,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from fenliu.chassis.db import Database
+from fenliu.contracts import events
 from services.router.domain.queues import Queue
 from services.router.domain.transitions import apply
 from services.router.store import dispatch, tickets
@@ -121,6 +122,32 @@ async def test_lowered_capacity_is_respected_by_a_plan_made_before(world: World)
     await world.settle()
     states = sorted([(await world.ticket(k)).state for k in ("k1", "k2", "k3")])
     assert states == ["assigned", "waiting", "waiting"]
+
+
+async def test_place_that_a_supervisor_gave_away_meanwhile_is_not_given_twice(world: World) -> None:
+    await world.hire("ann", capacity=1)
+    await world.settle()
+    await world.queue("k1", "k2")
+    await world.dispatcher._take_in()
+    async with world.client("supervisor") as client:
+        for ticket_id in ("k1", "k2"):
+            given = await client.post(f"/v1/assignments/{ticket_id}/transfer", json={"fence": 0, "agent_id": "ann"})
+            if given.status_code == 200:
+                break
+    left = "k2" if ticket_id == "k1" else "k1"
+    assert await world.dispatcher._serve(world.dispatcher.mirrors[(TENANT, "main")]) == 0
+    assert (await world.ticket(left)).state == "waiting"
+
+
+async def test_ticket_that_is_being_assigned_cannot_be_cancelled_at_the_same_time(world: World, replica: World) -> None:
+    await world.queue("k")
+    async with world.db.begin() as tx:
+        assert await dispatch.lock_waiting(tx, {"k": 2}) == {"k"}
+        cancelling = asyncio.create_task(replica.tell(replica.fact(events.TicketCancelRequested, "k")))
+        done, _ = await asyncio.wait({cancelling}, timeout=0.3)
+        assert not done, "the cancel must wait for the assignment's transaction"
+    await cancelling
+    assert (await world.ticket("k")).state == "cancelled"
 
 
 async def test_lease_is_taken_over_when_it_runs_out_and_not_before(world: World, replica: World) -> None:
