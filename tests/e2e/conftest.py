@@ -14,7 +14,7 @@ from tests.stack import Stack
 DATABASES = ("intake", "router", "notifier")
 TEST_ENV = {
     "router": {"FENLIU_ROUTER_PRESENCE_TIMEOUT_S": "86400"},
-    "notifier": {"FENLIU_NOTIFIER_WEBHOOK_ALLOW_LOOPBACK": "true"},
+    "notifier": {"FENLIU_NOTIFIER_WEBHOOK_ALLOW_LOOPBACK": "true", "FENLIU_NOTIFIER_STREAM_HEARTBEAT_S": "2"},
 }
 
 
