@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -13,7 +13,7 @@ from services.router.domain.queues import Queue
 from services.router.domain.ticket import Agent, Facts, Labels, Ticket
 from services.router.tables import agents, queues, tickets
 
-_JSON = {"labels": Labels, "suggestion": Labels, "facts": Facts}
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Labels, Facts)}
 
 TICKET_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Ticket))
 TICKET_COLUMNS: tuple[Column[Any], ...] = tuple(tickets.c[name] for name in TICKET_FIELDS)
@@ -59,7 +59,7 @@ def _stored(name: str, value: Any) -> Any:
 
 def _compact(value: Labels | Facts) -> str:
     """JSON of the fields that say something."""
-    return orjson.dumps({key: item for key, item in asdict(value).items() if item}).decode()
+    return orjson.dumps({name: item for name in _NAMES[type(value)] if (item := getattr(value, name))}).decode()
 
 
 def agent_of(row: Sequence[Any]) -> Agent:
