@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests.backends import ApacheKafka, Postgres
-from tests.stack import Stack
+from tests.stack import SERVICES, Stack
 
 DATABASES = ("intake", "router", "notifier")
 TEST_ENV = {
@@ -28,19 +28,22 @@ def stack_on(home: Path, kafka: str, postgres: Postgres) -> Stack:
 
 
 @pytest.fixture(scope="session")
-def shared_stack(
-    tmp_path_factory: pytest.TempPathFactory, apache_kafka: ApacheKafka, postgres: Postgres
-) -> Iterator[Stack]:
-    """Running on the session's Kafka and PostgreSQL; tests tell themselves apart by tenant."""
-    stack = stack_on(tmp_path_factory.mktemp("stack"), apache_kafka.bootstrap, postgres)
-    stack.migrate()
-    stack.start()
-    yield stack
-    stack.close()
+def shared_stack(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Stack]:
+    """Running on PostgreSQL and a Kafka of its own, because other tests write to the catalogue's topics, too."""
+    with ApacheKafka() as kafka:
+        stack = stack_on(tmp_path_factory.mktemp("stack"), kafka.bootstrap, postgres)
+        stack.migrate()
+        stack.start()
+        yield stack
+        stack.close()
 
 
 @pytest.fixture
 async def stack(shared_stack: Stack) -> Stack:
+    """The shared stack, whole and ready; tests tell themselves apart by tenant."""
+    for service in SERVICES:
+        if service not in shared_stack.processes or shared_stack.processes[service].poll() is not None:
+            shared_stack.start(service)
     await shared_stack.ready()
     return shared_stack
 
