@@ -11,7 +11,7 @@ visible characters without control characters; `Annotated[str, Text(4000)]` like
 inherit from `StrictModel` (pydantic, strict, extra forbidden; `Moment` for datetimes). Raise errors of the five kinds;
 they become problem+json here. `problem_responses(404, 409)` gives the `responses=` of a route. Lists take
 `paging: Paged` and return `Page[Thing]` made by `page(items, next)`; `Cursor.encode/decode` make and read cursors.
-`@deadline(3600)` under the route's decorator declares a stream or a long poll.
+`@deadline(3600)` under the route's decorator declares a stream or a long poll, `@direct` one that must cost little.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from fenliu.chassis.clock import Clock, SystemClock
 from fenliu.chassis.errors import FenliuError
 from fenliu.chassis.http_access import Authenticator, require
 from fenliu.chassis.http_body import StrictRequest, adopt, deadline, parse_json
+from fenliu.chassis.http_direct import direct, direct_app, is_direct
 from fenliu.chassis.http_fields import (
+    NO_OTHER_NAMES,
     BadCursor,
     Cursor,
     Identifier,
@@ -40,8 +42,10 @@ from fenliu.chassis.http_fields import (
     Page,
     Paged,
     Paging,
+    RawText,
     StrictModel,
     Text,
+    Whole,
     page,
 )
 from fenliu.chassis.http_guard import Facts, Guard, Limits
@@ -66,15 +70,19 @@ __all__ = [
     "Health",
     "Identifier",
     "Moment",
+    "NO_OTHER_NAMES",
     "Page",
     "Paged",
     "Paging",
     "Problem",
+    "RawText",
     "StrictModel",
     "StrictRequest",
     "Text",
+    "Whole",
     "create_app",
     "deadline",
+    "direct",
     "page",
     "parse_json",
     "problem",
@@ -105,6 +113,7 @@ def create_app(
         docs_url=None,  # their pages load scripts from foreign hosts
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours; looking for theirs costs 30 µs a request
         exception_handlers={
             FenliuError: on_fenliu_error,
             HTTPException: on_http_exception,
@@ -118,7 +127,7 @@ def create_app(
             app.router.routes.append(adopt(route))
     browser_keys = BrowserKeys(settings.browser_keys)
     guard = Guard(
-        _stack(app),
+        _Routes(app),
         limits=Limits(
             settings.body_limit_bytes, settings.request_deadline_s, settings.max_in_flight, settings.max_streams
         ),
@@ -135,30 +144,33 @@ def create_app(
     return app
 
 
-def _stack(app: FastAPI) -> ASGIApp:
-    """What lies between guard and routes. The framework's own would answer bugs in plain text, twice logged."""
-    return ExceptionMiddleware(AsyncExitStackMiddleware(_Shortcut(app.router)), handlers=app.exception_handlers)
+class _Routes:
+    """The routes, with what the framework needs around them. Its own would answer bugs in plain text, twice logged.
 
+    Routes without parameters are found in a dictionary; asking every route in turn costs a tenth of a short request.
+    """
 
-class _Shortcut:
-    """Finds routes without parameters in a dictionary; asking every route in turn costs a tenth of a short request."""
+    def __init__(self, app: FastAPI) -> None:
+        def wrapped(inner: ASGIApp) -> ASGIApp:
+            return ExceptionMiddleware(AsyncExitStackMiddleware(inner), handlers=app.exception_handlers)
 
-    def __init__(self, router: APIRouter) -> None:
-        self._router = router
-        self._routes = {
-            (method, route.path): route
-            for route in reversed(router.routes)  # the first of two equal ones wins, as in the router
+        self._app = app
+        self._others = wrapped(app.router)
+        self._known = {
+            (method, route.path): (route, direct_app(route) if is_direct(route) else wrapped(route.app))
+            for route in reversed(app.router.routes)  # the first of two equal ones wins, as in the router
             if isinstance(route, APIRoute) and not route.param_convertors
             for method in route.methods or ()
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        if route is None:
-            await self._router(scope, receive, send)
+        found = self._known.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if found is None:
+            await self._others(scope, receive, send)
             return
-        scope["router"] = self._router
+        route, app = found
+        scope["router"] = self._app.router
         scope["route"] = route
         scope["endpoint"] = route.endpoint
         scope["path_params"] = {}
-        await route.app(scope, receive, send)
+        await app(scope, receive, send)

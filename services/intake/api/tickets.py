@@ -16,7 +16,20 @@ from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Database
 from fenliu.chassis.errors import Forbidden, Malformed, NotFound
-from fenliu.chassis.http import Cursor, Identifier, Page, Paged, StrictModel, Text, page, problem_responses, require
+from fenliu.chassis.http import (
+    NO_OTHER_NAMES,
+    Cursor,
+    Identifier,
+    Page,
+    Paged,
+    RawText,
+    StrictModel,
+    Text,
+    direct,
+    page,
+    problem_responses,
+    require,
+)
 from services.intake import metrics
 from services.intake.api.views import (
     EVERYBODY,
@@ -103,9 +116,12 @@ class NewTicket(StrictModel):
     locale: Annotated[str, StringConstraints(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$")] | None = Field(
         None, description="BCP 47 tag of the page, such as zh-CN; a hint."
     )
-    attributes: dict[
-        Annotated[str, Text(64)], Annotated[str, StringConstraints(max_length=500)] | int | float | bool
-    ] = Field(default_factory=dict, max_length=50, description="The shop's own fields, shown to agents.")
+    attributes: dict[Annotated[str, Text(64)], Annotated[str, RawText(500)] | int | float | bool] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="The shop's own fields, shown to agents.",
+        json_schema_extra=NO_OTHER_NAMES,
+    )
     desk: Identifier | None = Field(None, description="Desk that must handle it; absent: main.")
 
 
@@ -133,6 +149,7 @@ def routes(db: Database, receiver: Receiver, links: StatusLinks) -> APIRouter:
         responses=problem_responses(400, 401, 403, 413, 415, 422, 429, 503),
         openapi_extra={"parameters": [KEY_PARAMETER]},
     )
+    @direct
     async def create_ticket(
         request: Request, body: NewTicket, caller: Annotated[Principal, require(*EVERYBODY, browser_keys=True)]
     ) -> Response:
