@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
 from fastapi import Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
 
 from fenliu.chassis.errors import Malformed
 
@@ -22,10 +22,14 @@ _CONTROL = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 
 _NAME = f"^[^{_UNSEEN}]+$"
 _FREE_TEXT = f"^[^{_CONTROL}]*[^{_UNSEEN}][^{_CONTROL}]*$"
+_RAW_TEXT = r"^[^\x00]*$"
+_CURSOR = "^[A-Za-z0-9_-]*$"
 
 PATTERNS = {
     _NAME: "Must consist of visible characters: no blanks, no control characters, nothing invisible.",
     _FREE_TEXT: "Must have a visible character, and no control characters besides line ends and tabs.",
+    _RAW_TEXT: "Must not contain U+0000.",
+    _CURSOR: "Must be `next` of the page before, as it is.",
 }
 """What to tell people instead of the expression that their input does not match."""
 
@@ -41,8 +45,24 @@ def Text(max_length: int) -> StringConstraints:
     return StringConstraints(min_length=1, max_length=max_length, pattern=_FREE_TEXT)
 
 
+def RawText(max_length: int) -> StringConstraints:
+    """Any text of at most `max_length` characters but U+0000, also none at all."""
+    return StringConstraints(max_length=max_length, pattern=_RAW_TEXT)
+
+
+def _whole(value: object) -> object:
+    return int(value) if type(value) is float and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""An integer in a request body as JSON Schema means it: 5.0 is one, too."""
+
 Moment = Annotated[AwareDatetime, Strict(False)]
 """A moment in a request body: RFC 3339 text with a zone. (A strict datetime would refuse text.)"""
+
+
+NO_OTHER_NAMES: dict[str, Any] = {"additionalProperties": False}
+"""json_schema_extra of a dict whose names must fit a pattern: the schema itself would let others pass unchecked."""
 
 
 class StrictModel(BaseModel):
@@ -122,7 +142,8 @@ class Paging:
         self,
         limit: Annotated[int, Query(ge=1, le=200, description="Most items on a page.")] = 50,
         cursor: Annotated[
-            str | None, Query(max_length=1024, description="`next` of the page before; absent: the first page.")
+            str | None,
+            Query(max_length=1024, pattern=_CURSOR, description="`next` of the page before; absent: the first page."),
         ] = None,
     ) -> None:
         self.limit = limit

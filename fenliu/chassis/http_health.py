@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from fenliu.chassis.errors import FenliuError
 from fenliu.chassis.observability import REGISTRY, gauge, get_logger
@@ -128,7 +128,12 @@ def routes(name: str, health: Health, links: Mapping[str, str]) -> APIRouter:
         "/openapi.json": "the API of this service, OpenAPI 3.1",
     }
 
-    @router.get("/", summary="What this service is, and where to go from here", response_model=None)
+    @router.get(
+        "/",
+        summary="What this service is, and where to go from here",
+        response_model=None,
+        responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    )
     async def index(request: Request) -> Response:
         ready, checks = await health.readiness()
         state = "stopping" if health.draining else "ready" if ready else "not ready"
@@ -154,7 +159,7 @@ def routes(name: str, health: Health, links: Mapping[str, str]) -> APIRouter:
         "/healthz", readyz, methods=["GET"], summary="The same as /readyz", response_model=None, operation_id="healthz"
     )
 
-    @router.get("/metrics", summary="Prometheus metrics", response_model=None)
+    @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -127,14 +127,20 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> set[str]:
-    """Methods of every route at this address; the framework names only the first route's."""
+    """Methods of every route at this address; the framework names only the first route's.
+
+    An address without parameters is not also one with them: /v1/things/presence is no thing called presence.
+    """
     path = request.scope["path"]
-    methods: set[str] = set()
+    exact: set[str] = set()
+    matching: set[str] = set()
     for route in request.app.router.routes:
         pattern = getattr(route, "path_regex", None)
         if pattern is not None and pattern.match(path):
-            methods |= route.methods or set()
-    return methods
+            matching |= route.methods or set()
+            if route.path == path:
+                exact |= route.methods or set()
+    return exact or matching
 
 
 async def on_validation_error(request: Request, error: Exception) -> Response:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from fenliu.chassis.auth import Principal
-from fenliu.chassis.http import Page, StrictModel, page, problem_responses, require
+from fenliu.chassis.http import Page, RawText, StrictModel, page, problem_responses, require
 from services.classifier import metrics
 from services.classifier.domain.label import Prediction
 from services.classifier.model.predict import Predictor
@@ -20,7 +20,7 @@ MAX_TEXTS = 100
 MAX_CHARS = 16_000
 """As long as the text of a ticket may be."""
 
-Text = Annotated[str, StringConstraints(max_length=MAX_CHARS)]
+Text = Annotated[str, RawText(MAX_CHARS)]
 Caller = Annotated[Principal, require("storefront", "integration", "agent", "supervisor")]
 
 

@@ -11,7 +11,18 @@ from pydantic import BaseModel, Field
 from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Database, Transaction
 from fenliu.chassis.errors import Conflict, Forbidden, NotFound
-from fenliu.chassis.http import Cursor, Identifier, Page, Paged, StrictModel, Text, page, problem_responses, require
+from fenliu.chassis.http import (
+    Cursor,
+    Identifier,
+    Page,
+    Paged,
+    StrictModel,
+    Text,
+    Whole,
+    page,
+    problem_responses,
+    require,
+)
 from services.intake import metrics
 from services.intake.api.tickets import IdempotencyKey, IdempotencyKeyReused
 from services.intake.api.views import EVERYBODY, STAFF, MessageView, RatingView, is_staff, only_customer
@@ -47,7 +58,7 @@ class Reason(StrictModel):
 class NewRating(StrictModel):
     """The customer's verdict."""
 
-    score: Annotated[int, Field(ge=1, le=5)] = Field(description="1 (bad) to 5 (good).")
+    score: Annotated[Whole, Field(ge=1, le=5)] = Field(description="1 (bad) to 5 (good).")
     comment: Annotated[str, Text(2000)] | None = None
 
 

@@ -16,7 +16,7 @@ from fenliu.chassis.auth import Principal
 from fenliu.chassis.clock import Clock
 from fenliu.chassis.db import Database
 from fenliu.chassis.errors import Malformed
-from fenliu.chassis.http import StrictModel, Text, parse_json, problem_responses
+from fenliu.chassis.http import RawText, StrictModel, Text, parse_json, problem_responses
 from services.intake.api import conversation
 from services.intake.api.views import StatusLinks
 from services.intake.domain.contact import MAX_TEXT_CHARS
@@ -35,7 +35,7 @@ class TextMissing(Malformed):
 class LinkReply(StrictModel):
     """What a shopper sends from the status page."""
 
-    token: str = Field(min_length=1, max_length=2048, description="Token of the status link.")
+    token: Annotated[str, RawText(2048)] = Field(min_length=1, description="Token of the status link.")
     text: Annotated[str, Text(MAX_TEXT_CHARS)] | None = Field(
         None, description="Needed for reply; a reason for cancel and reopen."
     )

@@ -21,6 +21,7 @@ from fenliu.chassis.http import (
     Identifier,
     Page,
     Paged,
+    RawText,
     StrictModel,
     Text,
     page,
@@ -68,7 +69,7 @@ class TooManySubscriptions(Conflict):
 class SubscriptionIn(StrictModel):
     """A new subscription."""
 
-    url: str = Field(min_length=1, max_length=2048, description="Where to post: https, a public host.")
+    url: Annotated[str, RawText(2048)] = Field(min_length=1, description="Where to post: https, a public host.")
     events: Annotated[list[EventName], Field(min_length=1, max_length=11)] = Field(
         ["*"], description="States of tickets to be told about; * is all of them, also future ones."
     )

@@ -14,12 +14,14 @@ from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Transaction
 from fenliu.chassis.errors import Malformed
 from fenliu.chassis.http import (
+    NO_OTHER_NAMES,
     Cursor,
     Identifier,
     Page,
     Paged,
     StrictModel,
     Text,
+    Whole,
     deadline,
     page,
     problem_responses,
@@ -57,9 +59,12 @@ class AgentIn(StrictModel):
 
     name: Annotated[str, Text(200)] = Field(description="As customers may see it.")
     skills: dict[Identifier, Annotated[float, Field(ge=0, le=1)]] = Field(
-        default_factory=dict, max_length=100, description="Skill slug to level, 0 (cannot) to 1 (expert)."
+        default_factory=dict,
+        max_length=100,
+        description="Skill slug to level, 0 (cannot) to 1 (expert).",
+        json_schema_extra=NO_OTHER_NAMES,
     )
-    capacity: int = Field(ge=0, le=10_000, description="Tickets that they may own at once.")
+    capacity: Whole = Field(ge=0, le=10_000, description="Tickets that they may own at once.")
     desk: Identifier = Field(DEFAULT_DESK, description="Desk that they work at.")
     languages: list[Language] = Field(
         default_factory=list, max_length=50, description="BCP 47 tags; empty: every language."

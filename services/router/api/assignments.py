@@ -10,7 +10,7 @@ from pydantic import Field
 from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Transaction
 from fenliu.chassis.errors import Conflict, Forbidden, Malformed
-from fenliu.chassis.http import Identifier, StrictModel, Text, problem_responses, require
+from fenliu.chassis.http import Identifier, StrictModel, Text, Whole, problem_responses, require
 from services.router.api.parts import NoSuchAgent, NoSuchQueue, NoSuchTicket, Parts, TicketOut, ticket_out
 from services.router.domain.due import next_check
 from services.router.domain.ticket import Ticket
@@ -62,7 +62,7 @@ class BadAction(Malformed):
 class ActionIn(StrictModel):
     """An action on an assignment."""
 
-    fence: int = Field(ge=0, lt=2**63, description="Fence under which you own the ticket.")
+    fence: Whole = Field(ge=0, lt=2**63, description="Fence under which you own the ticket.")
     awaited: Awaited | None = Field(None, description="hold only: whom you wait for.")
     queue_id: Identifier | None = Field(None, description="transfer only: queue to give it to.")
     agent_id: Identifier | None = Field(None, description="transfer only: agent to give it to, if online with room.")

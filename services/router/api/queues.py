@@ -17,8 +17,10 @@ from fenliu.chassis.http import (
     Identifier,
     Page,
     Paged,
+    RawText,
     StrictModel,
     Text,
+    Whole,
     page,
     problem_responses,
     require,
@@ -46,11 +48,11 @@ class QueueIn(StrictModel):
 
     name: Annotated[str, Text(200)] | None = None
     name_zh: Annotated[str, Text(200)] | None = None
-    skill: Annotated[str, Field(max_length=64)] | None = Field(None, description='Skill that agents need; "": none.')
+    skill: Annotated[str, RawText(64)] | None = Field(None, description='Skill that agents need; "": none.')
     level: float | None = Field(None, ge=0, le=1, description="Least level for a simple ticket.")
     mode: Literal["assign", "offer"] | None = Field(None, description="offer: the agent must accept in time.")
     policy: Identifier | None = Field(None, description="Routing policy: longest_idle, earliest_deadline.")
-    offer_timeout_s: int | None = Field(None, ge=1, le=86400, description="Seconds until an offer lapses.")
+    offer_timeout_s: Whole | None = Field(None, ge=1, le=86400, description="Seconds until an offer lapses.")
 
 
 class QueueOut(BaseModel):
