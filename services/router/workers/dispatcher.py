@@ -174,12 +174,33 @@ class Dispatcher:
         return changed, staff
 
     async def _clear(self, changed: Sequence[Ticket], staff: Sequence[Agent]) -> None:
-        """Unmark what was read and not assigned; assigning has unmarked the rest."""
+        """Unmark what was read and not assigned; assigning has unmarked the rest.
+
+        Only under the lease: marks that a stopped and resumed dispatcher took away would be lost to its successor.
+        """
         left = [ticket for ticket in changed if ticket.state != "waiting" or self._waits(ticket)]
         idle = [agent for agent in staff if self._unchanged(agent)]
-        if left or idle:
-            async with self.db.begin() as tx:
-                await dispatch.clear_dirty(tx, left, idle)
+        touched = {ticket.desk for ticket in left} | {(agent.tenant_id, agent.desk_id) for agent in idle}
+        if not touched:
+            return
+        async with self.db.begin() as tx:
+            held = {desk for desk in sorted(touched) if await self._holds(tx, desk)}
+            await dispatch.clear_dirty(
+                tx,
+                [ticket for ticket in left if ticket.desk in held],
+                [agent for agent in idle if (agent.tenant_id, agent.desk_id) in held],
+            )
+
+    async def _holds(self, tx: Transaction, desk: tuple[str, str]) -> bool:
+        """Keep the desk until `tx` ends; forget it where somebody else has taken it over."""
+        mirror = self.mirrors.get(desk)
+        if mirror is None:
+            return False
+        if await dispatch.hold_desk(tx, desk, self.holder, mirror.fence, self._pace.lease_s):
+            return True
+        del self.mirrors[desk]
+        log.warning("desk_lost", tenant_id=desk[0], desk_id=desk[1])
+        return False
 
     def _waits(self, ticket: Ticket) -> bool:
         mirror = self.mirrors.get(ticket.desk)
@@ -203,9 +224,7 @@ class Dispatcher:
     async def _carry_out(self, mirror: Mirror, decisions: Sequence[Decision]) -> list[Change]:
         started = self._clock.monotonic()
         async with self.db.begin() as tx:
-            if not await dispatch.hold_desk(tx, mirror.desk, self.holder, mirror.fence, self._pace.lease_s):
-                del self.mirrors[mirror.desk]
-                log.warning("desk_lost", tenant_id=mirror.desk[0], desk_id=mirror.desk[1])
+            if not await self._holds(tx, mirror.desk):
                 return []
             won = await dispatch.lock_waiting(tx, {decision.ticket_id: decision.version for decision in decisions})
             wanted = {decision.agent_id for decision in decisions if decision.ticket_id in won}

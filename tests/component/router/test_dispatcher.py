@@ -68,6 +68,21 @@ async def test_two_dispatchers_on_one_desk_never_assign_twice(world: World, repl
     await replica.settle()
 
 
+async def test_marks_read_by_a_dispatcher_that_lost_the_desk_stay_for_its_successor(
+    world: World, replica: World
+) -> None:
+    await world.hire("ann")
+    await world.settle()
+    await _expire(world.db)
+    await replica.dispatcher.step()
+    await world.queue("k")
+    seen = await world.dispatcher._take_in()
+    assert [ticket.ticket_id for ticket in seen[0]] == ["k"]
+    await world.dispatcher._clear(*seen)
+    await replica.settle()
+    assert (await world.ticket("k")).state == "assigned"
+
+
 async def test_two_dispatchers_that_both_pass_the_lease_check_never_assign_twice(world: World, replica: World) -> None:
     """Even without the lease the writes alone keep one owner: tickets and agents are locked and looked at again."""
     await world.hire("ann", "bob", "cid", capacity=5)
