@@ -33,6 +33,9 @@ log = get_logger(__name__)
 MAX_SKEW_S = 0.25
 """How far process and database may disagree about the time before the process is not ready (design, Time)."""
 
+MOST_FILES = 65_536
+"""Open files that a process asks for at its start, where the system lets it."""
+
 clock_skew = gauge(
     "fenliu_clock_skew_seconds",
     "The process's clock minus the database's.",
@@ -110,8 +113,22 @@ def run(service: Service) -> None:
     Raises UnsafeDatabase, MigrationsPending, AddressInUse before anything was started; Crashed when a part died.
     """
     configure_logging(service.name, level=service.settings.log_level)
+    raise_file_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_run_until_signal(service))
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open files, that is connections, as it may have; the usual 1024 are soon gone."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # some systems refuse what they promised; then the old limit stays
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
