@@ -54,8 +54,11 @@ def _whole(value: object) -> object:
     return int(value) if type(value) is float and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-"""An integer in a request body as JSON Schema means it: 5.0 is one, too."""
+Whole = BeforeValidator(_whole)
+"""Takes 5.0 for an integer, as JSON Schema does: `Annotated[int, Field(ge=1), Whole]`, behind its bounds.
+
+In front of them it would hide them from the schema.
+"""
 
 Moment = Annotated[AwareDatetime, Strict(False)]
 """A moment in a request body: RFC 3339 text with a zone. (A strict datetime would refuse text.)"""

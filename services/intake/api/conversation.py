@@ -58,7 +58,7 @@ class Reason(StrictModel):
 class NewRating(StrictModel):
     """The customer's verdict."""
 
-    score: Annotated[Whole, Field(ge=1, le=5)] = Field(description="1 (bad) to 5 (good).")
+    score: Annotated[int, Field(ge=1, le=5), Whole] = Field(description="1 (bad) to 5 (good).")
     comment: Annotated[str, Text(2000)] | None = None
 
 

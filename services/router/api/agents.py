@@ -64,7 +64,7 @@ class AgentIn(StrictModel):
         description="Skill slug to level, 0 (cannot) to 1 (expert).",
         json_schema_extra=NO_OTHER_NAMES,
     )
-    capacity: Whole = Field(ge=0, le=10_000, description="Tickets that they may own at once.")
+    capacity: Annotated[int, Field(ge=0, le=10_000), Whole] = Field(description="Tickets that they may own at once.")
     desk: Identifier = Field(DEFAULT_DESK, description="Desk that they work at.")
     languages: list[Language] = Field(
         default_factory=list, max_length=50, description="BCP 47 tags; empty: every language."

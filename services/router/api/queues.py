@@ -52,7 +52,9 @@ class QueueIn(StrictModel):
     level: float | None = Field(None, ge=0, le=1, description="Least level for a simple ticket.")
     mode: Literal["assign", "offer"] | None = Field(None, description="offer: the agent must accept in time.")
     policy: Identifier | None = Field(None, description="Routing policy: longest_idle, earliest_deadline.")
-    offer_timeout_s: Whole | None = Field(None, ge=1, le=86400, description="Seconds until an offer lapses.")
+    offer_timeout_s: Annotated[int, Field(ge=1, le=86400), Whole] | None = Field(
+        None, description="Seconds until an offer lapses."
+    )
 
 
 class QueueOut(BaseModel):
