@@ -14,9 +14,25 @@ from pathlib import Path, PurePosixPath
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 DRAWERS = frozenset(
-    ["util", "utils", "common", "helper", "helpers", "misc", "manager", "managers", "base", "core", "impl", "constants", "exceptions"]
+    [
+        "util",
+        "utils",
+        "common",
+        "helper",
+        "helpers",
+        "misc",
+        "manager",
+        "managers",
+        "base",
+        "core",
+        "impl",
+        "constants",
+        "exceptions",
+    ]
 )
-HIDDEN_INPUTS = frozenset(["now", "utcnow", "today", "uuid1", "uuid4", "uuid7", "time", "monotonic", "perf_counter", "urandom", "token_hex"])
+HIDDEN_INPUTS = frozenset(
+    ["now", "utcnow", "today", "uuid1", "uuid4", "uuid7", "time", "monotonic", "perf_counter", "urandom", "token_hex"]
+)
 BROAD_EXCEPT_AT = (
     "fenliu/chassis/messaging/consumer",
     "fenliu/chassis/messaging/batch.py",

@@ -12,7 +12,34 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "importlinter.toml"
 
-STUBS = ["fenliu/__init__.py", "fenliu/cli/main.py", "fenliu/contracts/events.py", "fenliu/chassis/service.py", "fenliu/chassis/http.py", "fenliu/chassis/messaging/consumer.py", "fenliu/chassis/migrations.py", "fenliu/chassis/worker.py", "fenliu/chassis/db.py", "fenliu/chassis/settings.py", "fenliu/chassis/observability.py", "fenliu/chassis/auth.py", "fenliu/chassis/clock.py", "fenliu/chassis/errors.py", "services/__init__.py", "services/intake/channels/web.py", "services/intake/store.py", "services/notifier/transports/webhook.py", "services/router/domain/sla.py", "services/router/handlers.py", "services/router/api.py", "services/router/metrics.py", "services/router/settings.py", "services/router/workers.py", "services/classifier/model/predict.py", "services/classifier/domain.py"]
+STUBS = [
+    "fenliu/__init__.py",
+    "fenliu/cli/main.py",
+    "fenliu/contracts/events.py",
+    "fenliu/chassis/service.py",
+    "fenliu/chassis/http.py",
+    "fenliu/chassis/messaging/consumer.py",
+    "fenliu/chassis/migrations.py",
+    "fenliu/chassis/worker.py",
+    "fenliu/chassis/db.py",
+    "fenliu/chassis/settings.py",
+    "fenliu/chassis/observability.py",
+    "fenliu/chassis/auth.py",
+    "fenliu/chassis/clock.py",
+    "fenliu/chassis/errors.py",
+    "services/__init__.py",
+    "services/intake/channels/web.py",
+    "services/intake/store.py",
+    "services/notifier/transports/webhook.py",
+    "services/router/domain/sla.py",
+    "services/router/handlers.py",
+    "services/router/api.py",
+    "services/router/metrics.py",
+    "services/router/settings.py",
+    "services/router/workers.py",
+    "services/classifier/model/predict.py",
+    "services/classifier/domain.py",
+]
 
 PLANTED = {
     "fenliu/chassis/clock.py": ["services.router.handlers", "fenliu.chassis.db"],
