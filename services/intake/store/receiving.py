@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -144,8 +144,7 @@ async def _with_orders(tx: Transaction, contacts: list[Contact]) -> list[Contact
 
 
 async def _write(tx: Transaction, contacts: list[Contact]) -> list[Receipt]:
-    settlement = settle(contacts, await _lock_matters(tx, contacts))
-    await _insert_matters(tx, settlement)
+    settlement = await _settle(tx, contacts)
     opened = [outcome for outcome in settlement.outcomes if isinstance(outcome, Opened)]
     joined = [outcome for outcome in settlement.outcomes if isinstance(outcome, Joined)]
     texts: dict[tuple[str, str], list[str]] = {}
@@ -171,25 +170,60 @@ async def _write(tx: Transaction, contacts: list[Contact]) -> list[Receipt]:
     return receipts
 
 
-async def _lock_matters(tx: Transaction, contacts: list[Contact]) -> dict[Subject, str]:
-    subjects = {subject for contact in contacts for subject in contact.subjects()}
-    if not subjects:
-        return {}
-    key = (matters.c.tenant_id, matters.c.customer_id, matters.c.subject)
-    query = select(*key, matters.c.ticket_id).where(in_keys(key, subjects)).order_by(*key).with_for_update()
-    return {tuple(row[:3]): row.ticket_id for row in await tx.execute(query)}
+async def _settle(tx: Transaction, contacts: list[Contact]) -> Settlement:
+    """Decide who opens and who joins, and write down whose the matters are.
+
+    Nearly always every matter is new: they are claimed at once, and only what was there already is looked up.
+    """
+    claimed = settle(contacts, {})
+    taken = await _insert_matters(tx, claimed.matters)
+    if not taken:
+        return claimed
+    settlement = settle(contacts, await _lock_matters(tx, taken))
+    if taken & settlement.matters.keys():
+        raise MatterRaced()  # it was given back between the two statements
+    moved = [(subject, to) for subject, to in settlement.matters.items() if claimed.matters[subject] != to]
+    if moved:
+        await _move_matters(tx, moved)
+    return settlement
 
 
-async def _insert_matters(tx: Transaction, settlement: Settlement) -> None:
-    if not settlement.matters:
-        return
+_MATTER = (matters.c.tenant_id, matters.c.customer_id, matters.c.subject)
+
+
+async def _insert_matters(tx: Transaction, found: Mapping[Subject, str]) -> set[Subject]:
+    """Claim these matters for their tickets. Returns those that are some other ticket's already."""
+    if not found:
+        return set()
     rows = [
         {"tenant_id": tenant_id, "customer_id": customer_id, "subject": subject, "ticket_id": ticket_id}
-        for (tenant_id, customer_id, subject), ticket_id in sorted(settlement.matters.items())
+        for (tenant_id, customer_id, subject), ticket_id in sorted(found.items())
     ]
-    inserted = await tx.execute(tx.insert(matters).on_conflict_do_nothing().returning(matters.c.subject), rows)
-    if len(inserted.all()) < len(rows):
-        raise MatterRaced()
+    inserted = await tx.execute(tx.insert(matters).on_conflict_do_nothing().returning(*_MATTER), rows)
+    return found.keys() - {tuple(row) for row in inserted}
+
+
+async def _lock_matters(tx: Transaction, subjects: set[Subject]) -> dict[Subject, str]:
+    query = select(*_MATTER, matters.c.ticket_id).where(in_keys(_MATTER, subjects)).order_by(*_MATTER)
+    return {tuple(row[:3]): row.ticket_id for row in await tx.execute(query.with_for_update())}
+
+
+async def _move_matters(tx: Transaction, moved: list[tuple[Subject, str]]) -> None:
+    """Give matters that this transaction claimed to the tickets that their contacts join."""
+    change = (
+        update(matters)
+        .where(
+            matters.c.tenant_id == bindparam("in_tenant"),
+            matters.c.customer_id == bindparam("of_customer"),
+            matters.c.subject == bindparam("about"),
+        )
+        .values(ticket_id=bindparam("to_ticket"))
+    )
+    rows = [
+        {"in_tenant": subject[0], "of_customer": subject[1], "about": subject[2], "to_ticket": ticket_id}
+        for subject, ticket_id in sorted(moved)
+    ]
+    await tx.execute(change, rows)
 
 
 async def _extend(
