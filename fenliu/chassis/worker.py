@@ -53,15 +53,18 @@ class Loop:
 
     step      does what is due and returns how many things it did; above 0 it is called again at once.
     every_s   longest pause between two steps, seconds: the guarantee behind every wake-up.
+    rest_s    after a step that did something the loop rests for as long as that took, at most so many seconds: that
+              leaves the process half of its time, and the next step finds more to do at once. 0: it does not rest.
     A step that raises is logged and counted, and the next one waits with growing jitter (at most 10 s).
     """
 
-    def __init__(self, name: str, step: Callable[[], Awaitable[int]], *, every_s: float) -> None:
+    def __init__(self, name: str, step: Callable[[], Awaitable[int]], *, every_s: float, rest_s: float = 0.0) -> None:
         self.name = name
         self.stepped = asyncio.Event()
         """Set after every completed step; tests clear it and wait for it."""
         self._step = step
         self._every_s = every_s
+        self._rest_s = rest_s
         self._woken = asyncio.Event()
         self._steps = steps_total.labels(loop=name)
         self._failures = failures_total.labels(loop=name)
@@ -80,6 +83,7 @@ class Loop:
         try:
             while not stop.is_set():
                 self._woken.clear()
+                started = time.perf_counter()
                 done = await self._one_step()
                 if done is None:
                     failed += 1
@@ -87,8 +91,8 @@ class Loop:
                     await _sleep_until(stopping, random.uniform(ceiling / 2, ceiling))  # noqa: S311 - jitter
                     continue
                 failed = 0
-                if done > 0:
-                    await asyncio.sleep(0)  # a busy loop must not starve the others
+                if done > 0:  # a busy loop must not starve the others
+                    await asyncio.sleep(min(self._rest_s, time.perf_counter() - started))
                 else:
                     await self._pause(stopping)
         finally:

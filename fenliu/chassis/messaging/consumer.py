@@ -81,6 +81,8 @@ class ConsumerOptions:
 
     bug_attempts     tries for a record whose handler raises something unexpected.
     max_dead_in_row  dead letters in a row after which the consumer stops.
+    poll_s           longest wait of one poll.
+    rest_s           longest rest after records were settled.
     backoff_s        first pause after a Transient; doubles up to max_backoff_s, with jitter.
     watch_s          time between two looks at the lag.
     stall_s          with lag and without progress for so long, the consumer is replaced.
@@ -91,6 +93,7 @@ class ConsumerOptions:
     bug_attempts: int = 3
     max_dead_in_row: int = 1000
     poll_s: float = 0.5
+    rest_s: float = 0.1
     backoff_s: float = 0.2
     max_backoff_s: float = 10.0
     watch_s: float = 5.0
@@ -195,7 +198,10 @@ class Consumer:
             if consumer.assigned():
                 self.assigned.set()
             if records:
+                polled_at = time.monotonic()
                 await self._settle(consumer, records)
+                # As long as that took: this leaves the process half of its time, and the next poll finds more at once.
+                await asyncio.sleep(min(self._options.rest_s, time.monotonic() - polled_at))
             now = time.monotonic()
             if now - watched_at >= self._options.watch_s:
                 watched_at = now
