@@ -134,7 +134,7 @@ def routes(
     async def stream_status(
         token: str,
         last_event_id: Annotated[str | None, Header(max_length=64, description="Resume after this event.")] = None,
-        after: Annotated[int, Query(ge=0, lt=2**63, description="The same for a first connection.")] = 0,
+        after: Annotated[int, Query(ge=0, lt=2**53, description="The same for a first connection.")] = 0,
     ) -> StreamingResponse:
         """New lines as server-sent events. The link is the right to read; the stream ends when the link expires."""
         claims = tokens.verify(token, db.clock.now())

@@ -69,7 +69,7 @@ def routes(db: Database, streams: OpenStreams, limits: StreamLimits) -> APIRoute
     async def read_timeline(
         ticket_id: Identifier,
         caller: Reader,
-        after: Annotated[int, Query(ge=0, lt=2**63, description="Only entries above this sequence.")] = 0,
+        after: Annotated[int, Query(ge=0, lt=2**53, description="Only entries above this sequence.")] = 0,
     ) -> TimelineOut:
         """Where the ticket stands and what happened, in words for customers."""
         async with db.read() as tx:
@@ -104,7 +104,7 @@ def routes(db: Database, streams: OpenStreams, limits: StreamLimits) -> APIRoute
         ticket_id: Identifier,
         caller: Reader,
         last_event_id: Annotated[str | None, Header(max_length=64, description="Resume after this event.")] = None,
-        after: Annotated[int, Query(ge=0, lt=2**63, description="The same for a first connection.")] = 0,
+        after: Annotated[int, Query(ge=0, lt=2**53, description="The same for a first connection.")] = 0,
     ) -> StreamingResponse:
         """New lines as server-sent events; after Last-Event-ID none is missed. Ends within an hour; come back then."""
         async with db.read() as tx:

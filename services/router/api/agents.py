@@ -184,7 +184,7 @@ def routes(parts: Parts) -> APIRouter:
         agent_id: Identifier,
         caller: Annotated[Principal, require("agent", "supervisor")],
         wait_s: Annotated[float, Query(ge=0, le=20, description="Seconds to wait for a change after `after`.")] = 0,
-        after: Annotated[int | None, Query(ge=0, lt=2**63, description="`version` of the last answer.")] = None,
+        after: Annotated[int | None, Query(ge=0, lt=2**53, description="`version` of the last answer.")] = None,
     ) -> AssignmentsOut:
         """What the agent owns. With wait_s and after: as soon as it is no longer what they know."""
         check_self_or_supervisor(caller, agent_id)

@@ -62,7 +62,7 @@ class BadAction(Malformed):
 class ActionIn(StrictModel):
     """An action on an assignment."""
 
-    fence: Annotated[int, Field(ge=0, lt=2**63), Whole] = Field(description="Fence under which you own the ticket.")
+    fence: Annotated[int, Field(ge=0, lt=2**53), Whole] = Field(description="Fence under which you own the ticket.")
     awaited: Awaited | None = Field(None, description="hold only: whom you wait for.")
     queue_id: Identifier | None = Field(None, description="transfer only: queue to give it to.")
     agent_id: Identifier | None = Field(None, description="transfer only: agent to give it to, if online with room.")
