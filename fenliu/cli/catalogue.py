@@ -28,7 +28,10 @@ async def lags(inspector: Inspector, topic: Topic) -> list[Lag]:
     found = []
     for service in topic.consumers:
         committed = await inspector.committed(group_of(service, topic), topic.name)
-        behind = sum(end - committed.get(partition, begins.get(partition, 0)) for partition, end in ends.items())
+        # The end was asked for first: a group that went past it in between is not behind.
+        behind = sum(
+            max(0, end - committed.get(partition, begins.get(partition, 0))) for partition, end in ends.items()
+        )
         found.append(Lag(group_of(service, topic), behind if committed or not behind else None))
     return found
 

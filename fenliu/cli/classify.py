@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from io import TextIOWrapper
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
+
+from fenliu.chassis.errors import FenliuError
 
 BATCH = 100
 
@@ -18,34 +21,47 @@ FIELDS = ("category", "tier", "complexity", "sentiment", "language", "confidence
 
 def classify(
     file: Annotated[str, typer.Argument(help="JSON lines with `text`; - reads standard input.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(envvar="FENLIU_CLASSIFIER_MODEL_DIRECTORY", help="Folder of another model than the built-in one."),
+    ] = None,
 ) -> None:
     """Label texts: JSON lines with `text` in, JSON lines with the labels out, one for one and in the same order.
 
     A line that cannot be read is answered in its place by {"line", "error"}, and named on standard error; the command
     then ends with code 1. Blank lines are passed over.
     """
-    if file == "-":
-        if isinstance(sys.stdin, TextIOWrapper):
-            sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")  # one bad byte must not end the run
-        bad = write_labels(sys.stdin, sys.stdout)
-    else:
-        try:
-            with open(file, encoding="utf-8-sig", errors="surrogateescape") as lines:
-                bad = write_labels(lines, sys.stdout)
-        except OSError as error:
-            typer.secho(f"{file} cannot be read: {error.strerror}.", err=True, fg="red")
-            raise typer.Exit(2) from error
+    try:
+        bad = _label(file, model)
+    except FenliuError as error:  # the model's files are missing, damaged or of another version
+        typer.secho(str(error), err=True, fg="red")
+        raise typer.Exit(2) from error
+    except OSError as error:
+        typer.secho(f"{file} cannot be read: {error.strerror}.", err=True, fg="red")
+        raise typer.Exit(2) from error
     for number, reason in bad:
         typer.secho(f"Line {number}: {reason}", err=True, fg="red")
     if bad:
         raise typer.Exit(1)
 
 
-def write_labels(lines: Iterable[str], out: TextIO) -> list[tuple[int, str]]:
-    """Answer every line that is not blank. Returns the bad ones: number, counted from 1, and what is wrong."""
+def _label(file: str, model: Path | None) -> list[tuple[int, str]]:
+    if file == "-":
+        if isinstance(sys.stdin, TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape")  # one bad byte must not end the run
+        return write_labels(sys.stdin, sys.stdout, model)
+    with open(file, encoding="utf-8-sig", errors="surrogateescape") as lines:
+        return write_labels(lines, sys.stdout, model)
+
+
+def write_labels(lines: Iterable[str], out: TextIO, model: Path | None = None) -> list[tuple[int, str]]:
+    """Answer every line that is not blank. Returns the bad ones: number, counted from 1, and what is wrong.
+
+    model  folder of the model; None: the built-in one. Raises UnusableArtifact where it does not fit.
+    """
     from services.classifier.model.predict import load_predictor
 
-    predictor = load_predictor()
+    predictor = load_predictor(model) if model else load_predictor()
     bad: list[tuple[int, str]] = []
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     for batch in _batches(numbered):

@@ -18,6 +18,10 @@ class NoKey(Exception):
     """There is no key to sign with: set FENLIU_TOKEN_KEY, or run `fenliu up` once in this folder."""
 
 
+class BadPortBase(Exception):
+    """PORT_BASE is no number."""
+
+
 @dataclass(frozen=True)
 class Home:
     """The embedded stack's folder and port base. Keys are made once, readable by their owner only."""
@@ -77,20 +81,22 @@ class Home:
         return inherited | {"PYTHONUNBUFFERED": "1"} | self.settings_env(service)
 
 
-def current_home(port_base: int | None = None) -> Home:
-    """The home named by FENLIU_HOME (default ./.fenliu) and PORT_BASE (default 8000)."""
-    base = port_base if port_base is not None else int(os.environ.get("PORT_BASE") or DEFAULT_PORT_BASE)
-    return Home(Path(os.environ.get("FENLIU_HOME") or ".fenliu"), base)
+def current_home() -> Home:
+    """The home named by FENLIU_HOME (default ./.fenliu) and PORT_BASE (default 8000). Raises BadPortBase."""
+    return Home(Path(os.environ.get("FENLIU_HOME") or ".fenliu"), _port_base(os.environ.get("PORT_BASE", "")))
+
+
+def _port_base(text: str) -> int:
+    if not text:
+        return DEFAULT_PORT_BASE
+    if not text.isascii() or not text.isdigit():
+        raise BadPortBase(f"PORT_BASE is {text!r}; it has to be a whole number, such as {DEFAULT_PORT_BASE}.")
+    return int(text)
 
 
 def token_key() -> str:
     """FENLIU_TOKEN_KEY, else the embedded home's key. Raises NoKey."""
     return os.environ.get("FENLIU_TOKEN_KEY") or current_home().key("token")
-
-
-def bootstrap() -> str:
-    """FENLIU_KAFKA_BOOTSTRAP, else the embedded broker's address."""
-    return os.environ.get("FENLIU_KAFKA_BOOTSTRAP") or current_home().bootstrap
 
 
 def _make_key(path: Path) -> None:

@@ -15,7 +15,7 @@ import typer
 
 from fenliu.chassis.errors import FenliuError
 from fenliu.cli.classify import classify
-from fenliu.cli.home import SERVICES, NoKey, current_home
+from fenliu.cli.home import SERVICES, BadPortBase, Home, NoKey, current_home
 
 app = typer.Typer(
     help="Fenliu (分流): ticket routing for online shops.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -54,7 +54,14 @@ def _known_service(name: str) -> str:
 
 
 def _bootstrap(given: str) -> str:
-    return given or current_home().bootstrap
+    return given or _home().bootstrap
+
+
+def _home() -> Home:
+    try:
+        return current_home()
+    except BadPortBase as error:
+        fail(error)
 
 
 @app.command()
@@ -75,7 +82,6 @@ def up(
 
     from fenliu.cli import supervise
     from fenliu.cli import up as module
-    from fenliu.cli.home import Home
 
     options = module.Options(sample=sample, every_s=every, prometheus=prometheus)
     try:
@@ -116,7 +122,7 @@ def token(
     try:
         lifetime = parse_ttl(ttl)
         print(Tokens(token_key()).issue(tenant, role, subject, lifetime.total_seconds(), SystemClock().now()))
-    except (NoKey, ValueError) as error:
+    except (NoKey, BadPortBase, ValueError) as error:
         fail(error)
 
 
@@ -227,21 +233,23 @@ def doctor() -> None:
     """Check Python, ports, services, databases, broker, topics, lag and clock, and say what to do."""
     from fenliu.cli import doctor as module
 
-    healthy = asyncio.run(module.examine(current_home()))
+    healthy = asyncio.run(module.examine(_home()))
     raise typer.Exit(0 if healthy else 1)
 
 
 @config.command("show")
-def config_show(service: Service) -> None:
-    """Print a service's effective settings. Secrets are starred out."""
+def config_show(service: Annotated[str, typer.Argument(help="One service; none: all.")] = "") -> None:
+    """Print the effective settings, secrets starred out; without keys in the environment, those of `fenliu up`."""
     from fenliu.chassis.settings import BadSettings, redacted
     from fenliu.cli import services
 
-    try:
-        for name, value in redacted(services.settings(_known_service(service))).items():
-            print(f"{name} = {value}")
-    except BadSettings as error:
-        fail(error)
+    for name in [_known_service(service)] if service else SERVICES:
+        try:
+            values = redacted(services.effective(name, _home()))
+        except BadSettings as error:
+            fail(error)
+        for field, value in values.items():
+            print(f"{name + '.' if not service else ''}{field} = {value}")
 
 
 def _run(work: object) -> None:

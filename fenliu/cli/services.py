@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from importlib import import_module
+from typing import Any
 
 from fenliu.chassis.service import Service
 from fenliu.chassis.service import run as run_service
 from fenliu.chassis.settings import ServiceSettings, load
-from fenliu.cli.home import SERVICES
+from fenliu.cli.home import SERVICES, Home, NoKey
 
 
 def settings_class(name: str) -> type[ServiceSettings]:
@@ -21,6 +24,21 @@ def settings_class(name: str) -> type[ServiceSettings]:
 def settings(name: str) -> ServiceSettings:
     """A service's settings from the environment. Raises BadSettings."""
     return load(settings_class(name))
+
+
+def effective(name: str, home: Home) -> ServiceSettings:
+    """A service's settings for a person to look at; in an environment without keys, those that `fenliu up` gives it.
+
+    Raises BadSettings.
+    """
+    prefix = f"FENLIU_{name.upper()}_"
+    if not {"FENLIU_TOKEN_KEY", f"{prefix}TOKEN_KEY"} & os.environ.keys():
+        with contextlib.suppress(NoKey):
+            given: dict[str, Any] = {
+                variable.removeprefix(prefix).lower(): value for variable, value in home.settings_env(name).items()
+            }
+            return settings_class(name)(**given)
+    return settings(name)
 
 
 def build(name: str, values: ServiceSettings) -> Service:

@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,7 +28,7 @@ from fenliu.cli import wire
 from fenliu.cli.feed import Feed
 from fenliu.cli.home import SERVICES, Home
 from fenliu.cli.prometheus import prometheus_config
-from fenliu.cli.supervise import Supervisor, claim_ports, fenliu
+from fenliu.cli.supervise import ChildDied, Supervisor, claim_ports, fenliu
 from fenliu.cli.team import TEAM, Shift, hire
 from fenliu.cli.view import Board, show
 
@@ -135,14 +135,24 @@ async def _live(stack: Stack, options: Options, began: float) -> None:
     ready = time.monotonic()
     stack.console.print(f"Ready after {ready - began:.1f} s.")
     explain(stack)
+    parts = [stack.supervisor.watch(), _show(stack, ready)]
+    if options.sample:
+        parts.append(_demo(stack, options))
+    tasks = [asyncio.create_task(part) for part in parts]
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(stack.supervisor.watch())
-            group.create_task(_show(stack, ready))
-            if options.sample:
-                group.create_task(_demo(stack, options))
-    except* Exception as group_error:  # the first one says why; the rest were cancelled with it
-        raise group_error.exceptions[0] from None
+        await until_first_failure(tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until_first_failure(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Wait until a task fails, and raise that. A child that died comes first: the others fail for want of it."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    errors = [error for task in done if (error := task.exception()) is not None]
+    if errors:
+        raise next((error for error in errors if isinstance(error, ChildDied)), errors[0])
 
 
 async def _show(stack: Stack, ready: float) -> None:

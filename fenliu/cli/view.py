@@ -31,6 +31,7 @@ class Line:
     agent: str = ""
     state: str = "received"
     stages: set[str] = field(default_factory=set)
+    answer: str = ""
 
 
 @dataclass
@@ -54,7 +55,9 @@ class Board:
             self._reach(line, "labelled")
         elif isinstance(event, TicketMessageAdded):
             if event.author_role == "agent" and event.visibility == "public":
-                self._reach(self._line(event.ticket_id), "answered")
+                line = self._line(event.ticket_id)
+                line.answer = " ".join(event.text.split())
+                self._reach(line, "answered")
         elif isinstance(event, TicketStatusChanged):
             self._status(event)
 
@@ -122,7 +125,7 @@ async def _refresh(live: Live, board: Board) -> None:
 
 
 def _say(console: Console, board: Board, stage: str, line: Line) -> None:
-    what = {"labelled": line.label, "assigned": f"to {line.agent}"}.get(stage, line.text)
+    what = {"labelled": line.label, "assigned": f"to {line.agent}", "answered": line.answer}.get(stage, line.text)
     console.print(f"{stage:<9} {line.ticket_id}  {what}", markup=False, highlight=False, soft_wrap=True)
     if stage == "resolved" and board.counts[stage] % 10 == 0:
         console.print(board.summary(), markup=False, highlight=False)

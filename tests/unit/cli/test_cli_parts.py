@@ -74,10 +74,10 @@ def test_board_counts_each_ticket_once_per_stage() -> None:
         board.see(TicketReceived(ticket_id="t", text="在吗\n在吗"))
         board.see(TicketClassified(ticket_id="t"))
         board.see(TicketStatusChanged(ticket_id="t", state="assigned", agent_id="a", agent_name="刘洋"))
-        board.see(TicketMessageAdded(ticket_id="t", author_role="agent", visibility="public"))
+        board.see(TicketMessageAdded(ticket_id="t", author_role="agent", visibility="public", text="在的"))
         board.see(TicketStatusChanged(ticket_id="t", state="resolved"))
     assert seen == ["received", "labelled", "assigned", "answered", "resolved"]
-    assert board.lines["t"] == Line("t", "在吗 在吗", " ·  · ", "刘洋", "resolved", set(seen))
+    assert board.lines["t"] == Line("t", "在吗 在吗", " ·  · ", "刘洋", "resolved", set(seen), "在的")
 
 
 def test_board_internal_notes_and_customers_messages_are_no_answers() -> None:

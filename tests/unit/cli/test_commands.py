@@ -1,0 +1,79 @@
+"""Commands as a person runs them: what they print, what they say when something is wrong, and their exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fenliu.chassis.errors import Transient
+from fenliu.cli.home import Home
+from fenliu.cli.main import app
+from fenliu.cli.supervise import ChildDied
+from fenliu.cli.up import until_first_failure
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A home that `fenliu up` has made, and an environment without keys."""
+    for name in ("FENLIU_TOKEN_KEY", "FENLIU_STATUS_KEY", "PORT_BASE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FENLIU_HOME", str(tmp_path))
+    return Home(tmp_path)
+
+
+def test_classify_labels_in_order_and_answers_a_bad_line_in_its_place() -> None:
+    result = CliRunner().invoke(
+        app, ["classify", "-"], input='{"text": "我要退货"}\nx\n\n{"text": "where is my parcel"}\n'
+    )
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row.get("language", row.get("line")) for row in rows] == ["zh", 2, "en"]
+    assert "Line 2: is not JSON" in result.stderr
+    assert result.exit_code == 1
+
+
+def test_classify_with_a_model_that_does_not_fit_says_so_in_a_sentence(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["classify", "-", "--model", str(tmp_path)], input='{"text": "在吗"}\n')
+    assert result.exit_code == 2
+    assert "model cannot be read" in result.stderr
+
+
+def test_classify_file_that_is_missing_says_so_in_a_sentence(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["classify", str(tmp_path / "nothing")])
+    assert (result.exit_code, "cannot be read: No such file" in result.stderr) == (2, True)
+
+
+def test_port_base_that_is_no_number_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.prepare()
+    monkeypatch.setenv("PORT_BASE", "eight")
+    for command in (["doctor"], ["token"], ["dlq", "list"]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 1
+        assert "PORT_BASE is 'eight'" in result.stderr
+
+
+def test_config_show_without_keys_and_home_names_what_must_be_set(home: Home) -> None:
+    result = CliRunner().invoke(app, ["config", "show", "router"])
+    assert result.exit_code == 1
+    assert "FENLIU_ROUTER_TOKEN_KEY (or FENLIU_TOKEN_KEY) must be set" in result.stderr
+
+
+def test_config_show_without_keys_shows_the_embedded_home_and_no_secret(home: Home) -> None:
+    home.prepare()
+    result = CliRunner().invoke(app, ["config", "show"])
+    assert result.exit_code == 0
+    assert "intake.http_port = 8001" in result.stdout
+    assert "notifier.public_intake_url = http://127.0.0.1:8001" in result.stdout
+    assert home.key("token") not in result.stdout
+
+
+async def test_first_failure_of_a_dead_child_is_told_before_what_followed_from_it(tmp_path: Path) -> None:
+    async def fail(error: Exception) -> None:
+        raise error
+
+    died = ChildDied("router", -9, tmp_path / "router.log")
+    with pytest.raises(ChildDied, match="router"):
+        await until_first_failure([asyncio.create_task(fail(Transient())), asyncio.create_task(fail(died))])
