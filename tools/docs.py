@@ -46,7 +46,8 @@ def events() -> str:
         "",
         "Every record has the headers `ce_id`, `ce_type`, `ce_source`, `ce_time`, `ce_specversion`, `content-type` and "
         "`tenant` (CloudEvents 1.0, binary mode). External systems need only `content-type` and, where the payload has "
-        "no tenant, `tenant`. The command lines talk to `fenliu up`; set `-b` for another broker.",
+        "no tenant, `tenant`; a record that names none belongs to `FENLIU_INTAKE_DEFAULT_TENANT`, or is a dead letter "
+        "where that is not set. The command lines talk to `fenliu up`; set `-b` for another broker.",
         "",
         "| topic | key | events | from | to | partitions | kept |",
         "|---|---|---|---|---|---|---|",

@@ -62,8 +62,10 @@ def build(settings: IntakeSettings, clock: Clock | None = None) -> Service:
         db=db,
         routers=api.routes(db, receiver, links, clock),
         subscriptions=[
-            Subscription(topics.ORDER_EVENTS, {OrderEvent: on_order}),
-            Subscription(topics.LOGISTICS_EVENTS, {LogisticsEvent: on_logistics}),
+            Subscription(topics.ORDER_EVENTS, {OrderEvent: on_order}, default_tenant=settings.default_tenant),
+            Subscription(
+                topics.LOGISTICS_EVENTS, {LogisticsEvent: on_logistics}, default_tenant=settings.default_tenant
+            ),
             Subscription(topics.TICKET_STATUS, {TicketStatusChanged: handlers.on_ticket_status_changed}, inbox=False),
         ],
         workers=[

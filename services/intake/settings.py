@@ -21,6 +21,11 @@ class IntakeSettings(ServiceSettings):
     promise_grace_h: float = Field(
         6.0, ge=0, le=720, description="Hours after a promised delivery or refund before a ticket is opened for it."
     )
+    default_tenant: str = Field(
+        "",
+        max_length=128,
+        description="Tenant of order and logistics records that name none; empty: such records are dead letters.",
+    )
     commit_batch: int = Field(500, ge=1, le=1000, description="Most contacts in one grouped commit.")
     commit_queue: int = Field(
         4000, ge=1, description="Most contacts that wait to be committed; above it 503 with Retry-After."

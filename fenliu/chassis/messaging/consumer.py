@@ -61,6 +61,7 @@ class Subscription:
     answers      event types that `answer` takes; others are skipped.
     inbox        False where every handler's writes are idempotent by construction (snapshot under `version <`).
     max_records  most records in one poll, and so in one transaction.
+    default_tenant  tenant of records from outside that name none; empty: they are dead letters.
     """
 
     topic: Topic
@@ -69,10 +70,15 @@ class Subscription:
     answers: tuple[type[Message], ...] = ()
     inbox: bool = True
     max_records: int = 500
+    default_tenant: str = ""
 
     def wanted(self) -> frozenset[str]:
         """Names of the event types that this subscription handles."""
         return frozenset(kind.DESCRIPTOR.name for kind in (*self.handlers, *self.answers))
+
+    def decoder(self) -> Decoder:
+        """What reads this subscription's records."""
+        return Decoder(self.topic, self.wanted(), default_tenant=self.default_tenant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,6 @@ class ConsumerOptions:
     watch_s          time between two looks at the lag.
     stall_s          with lag and without progress for so long, the consumer is replaced.
     dead_after_s     with lag and without progress for so long, `problem()` says so.
-    default_tenant   tenant of records from outside that name none; empty: they are dead letters.
     """
 
     bug_attempts: int = 3
@@ -99,7 +104,6 @@ class ConsumerOptions:
     watch_s: float = 5.0
     stall_s: float = 30.0
     dead_after_s: float = 120.0
-    default_tenant: str = ""
 
 
 class Consumer:
@@ -135,7 +139,7 @@ class Consumer:
         self._inspector = Inspector(kafka, f"{self.group}.inspector")
         self._clock = clock or SystemClock()
         self._processor = Processor(
-            Decoder(subscription.topic, subscription.wanted(), default_tenant=self._options.default_tenant),
+            subscription.decoder(),
             self._answer if subscription.answer is not None else self._handle,
             self._write_dead,
             self._clock,
