@@ -21,6 +21,10 @@ from services.router.store import agents as agent_store
 from services.router.store import board, queues, tickets
 from services.router.store.news import News
 
+STAFF_KEPT = timedelta(seconds=5)
+"""How old the list of a desk's agents may be when a reason for waiting is told: a hint for people needs no more, and
+under overload reading ten thousand agents for every batch of overdue tickets would make the overload worse."""
+
 
 class DueTimes:
     """Run by a Loop; `step` returns how many rows it acted on."""
@@ -37,6 +41,7 @@ class DueTimes:
         self._news = news
         self._presence_timeout = presence_timeout
         self._batch = batch
+        self._staff: dict[tuple[str, str], tuple[datetime, list[Agent]]] = {}
 
     async def step(self) -> int:
         """One round: lost agents, work of agents who left, due tickets."""
@@ -106,7 +111,7 @@ class DueTimes:
         """Why each of these tickets waits."""
         reasons: dict[str, str] = {}
         for desk in sorted({ticket.desk for ticket in waiting}):
-            staff = await agent_store.load_desk_agents(tx, *desk)
+            staff = await self._staff_of(tx, desk)
             overrides = await queues.load_overrides(tx, desk[0])
             known: dict[tuple[object, ...], str] = {}
             for ticket in waiting:
@@ -120,6 +125,12 @@ class DueTimes:
                     known[key] = why_waiting(needed, staff, declined_by=ticket.declined_by)
                 reasons[ticket.ticket_id] = known[key]
         return reasons
+
+    async def _staff_of(self, tx: Transaction, desk: tuple[str, str]) -> list[Agent]:
+        self._staff = {known: kept for known, kept in self._staff.items() if tx.now - kept[0] < STAFF_KEPT}
+        if desk not in self._staff:
+            self._staff[desk] = (tx.now, await agent_store.load_desk_agents(tx, *desk))
+        return self._staff[desk][1]
 
     def _queue(self, ticket: Ticket, overrides: dict[str, Queue]) -> Queue:
         return overrides.get(ticket.queue_id) or self._rules.queues.get(ticket.queue_id) or self._rules.queues[GENERAL]
