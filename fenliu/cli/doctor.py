@@ -111,7 +111,11 @@ async def broker(bootstrap: str) -> AsyncIterator[Finding]:
                     yield behind(lag)
                 yield await dead(inspector, topic.name, topic.dead_letter)
     except KafkaUnavailable as error:
-        yield Finding("broker", f"{bootstrap}: {error}", "start the broker, or set FENLIU_KAFKA_BOOTSTRAP=host:port")
+        yield Finding(
+            "broker",
+            f"{bootstrap} does not answer: {type(error.__cause__).__name__}",
+            "start the broker, or set FENLIU_KAFKA_BOOTSTRAP=host:port",
+        )
     finally:
         await inspector.close()
 

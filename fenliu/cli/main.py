@@ -6,6 +6,7 @@ What a command needs is imported when it runs: the whole program would take seco
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -233,6 +234,7 @@ def doctor() -> None:
     """Check Python, ports, services, databases, broker, topics, lag and clock, and say what to do."""
     from fenliu.cli import doctor as module
 
+    _quiet_client()
     healthy = asyncio.run(module.examine(_home()))
     raise typer.Exit(0 if healthy else 1)
 
@@ -252,11 +254,23 @@ def config_show(service: Annotated[str, typer.Argument(help="One service; none: 
             print(f"{name + '.' if not service else ''}{field} = {value}")
 
 
+def _quiet_client() -> None:
+    """Keep the Kafka client's own complaints away: what failed is said once, in words for a person."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
 def _run(work: object) -> None:
+    from fenliu.chassis.messaging.kafka import KafkaUnavailable
     from fenliu.cli.wire import UnknownTopic, Unreadable
 
+    _quiet_client()
     try:
         asyncio.run(work)  # type: ignore[arg-type]
+    except KafkaUnavailable as error:
+        fail(
+            f"The broker does not answer ({type(error.__cause__).__name__}). Start it (make up), or name another one: --bootstrap HOST:PORT "
+            "or FENLIU_KAFKA_BOOTSTRAP; PORT_BASE where the stack runs on other ports."
+        )
     except (FenliuError, UnknownTopic, Unreadable) as error:
         fail(error)
     except KeyboardInterrupt:

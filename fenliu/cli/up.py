@@ -7,8 +7,10 @@ messages drive them through the public interfaces only.
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
@@ -218,6 +220,11 @@ def explain(stack: Stack) -> None:
         "# label a text 分类一段文字",
         f'curl -s {home.url("classifier")}/v1/classify -H "Authorization: Bearer $ADMIN" \\',
         "  -H 'Content-Type: application/json' -d '{\"text\": \"一单扣了我两次钱\"}'",
+        "# the command line, in another terminal 另一个终端里的命令行",
+        f"export PORT_BASE={home.port_base} FENLIU_HOME={shlex.quote(str(home.path.resolve()))}",
+        f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"',
+        "fenliu tail ticket-status",
+        "fenliu doctor",
         "",
         "Ctrl-C stops everything 停止",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,13 @@ async def test_first_failure_of_a_dead_child_is_told_before_what_followed_from_i
     died = ChildDied("router", -9, tmp_path / "router.log")
     with pytest.raises(ChildDied, match="router"):
         await until_first_failure([asyncio.create_task(fail(Transient())), asyncio.create_task(fail(died))])
+
+
+def test_command_without_a_broker_says_where_it_looked_for_one_and_how_to_name_another(home: Home) -> None:
+    with socket.socket() as unused:  # bound, not listening: nobody else gets the port, and nobody answers
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        result = CliRunner().invoke(app, ["dlq", "list", "--bootstrap", address])
+    assert result.exit_code == 1
+    assert "The broker does not answer" in result.stderr
+    assert "FENLIU_KAFKA_BOOTSTRAP" in result.stderr
