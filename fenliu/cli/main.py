@@ -268,8 +268,8 @@ def _run(work: object) -> None:
         asyncio.run(work)  # type: ignore[arg-type]
     except KafkaUnavailable as error:
         fail(
-            f"The broker does not answer ({type(error.__cause__).__name__}). Start it (make up), or name another one: --bootstrap HOST:PORT "
-            "or FENLIU_KAFKA_BOOTSTRAP; PORT_BASE where the stack runs on other ports."
+            f"The broker does not answer ({type(error.__cause__).__name__}). Start it (make up), or name another one: "
+            "--bootstrap HOST:PORT or FENLIU_KAFKA_BOOTSTRAP; PORT_BASE where the stack runs on other ports."
         )
     except (FenliuError, UnknownTopic, Unreadable) as error:
         fail(error)
