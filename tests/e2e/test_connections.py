@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(300)]
 CONNECTIONS = 4_500
 REFUSALS = {429, 503}
 PATIENCE_S = 150.0
-BREATH_S = 45.0
+BREATH_S = 30.0
 """Longest answer of /livez meanwhile. On an idle machine it is a few seconds; the suite shares two cores with others."""
 
 
