@@ -56,7 +56,9 @@ def direct_app(route: APIRoute) -> ASGIApp:
         facts.template = route.path
         value = await read_body(request, facts, wants_json=True)
         caller = await caller_of(request)  # type: ignore[misc]
-        body, errors = (None, [MISSING]) if value is None else body_field.validate(value, loc=("body",))
+        if value is None and not await request.body():
+            raise RequestValidationError([MISSING])
+        body, errors = body_field.validate(value, loc=("body",))
         if errors:
             raise RequestValidationError(errors)
         response: Response = await route.endpoint(request=request, body=body, caller=caller)
