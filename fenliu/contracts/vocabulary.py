@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal, get_args
 
 CATEGORIES = (
     "product_inquiry",
@@ -25,7 +26,7 @@ TIERS = ("urgent", "priority", "standard")
 COMPLEXITIES = ("simple", "moderate", "complex")
 SENTIMENTS = ("negative", "neutral", "positive")
 
-STATES = (
+State = Literal[
     "received",
     "self_service",
     "waiting",
@@ -36,7 +37,10 @@ STATES = (
     "resolved",
     "closed",
     "cancelled",
-)
+]
+"""As a type, for the schemas of requests."""
+
+STATES: tuple[str, ...] = get_args(State)
 TERMINAL_STATES = frozenset({"closed", "cancelled"})
 
 DEFAULT_DESK = "main"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 import orjson
 import uuid_utils
@@ -30,6 +30,7 @@ from fenliu.chassis.http import (
     problem_responses,
     require,
 )
+from fenliu.contracts.vocabulary import State
 from services.intake import metrics
 from services.intake.api.views import (
     EVERYBODY,
@@ -64,19 +65,6 @@ KEY_PARAMETER = {
     "description": "1 to 255 visible ASCII characters; the same key and body never take effect twice.",
 }
 """The header as create_ticket documents it; the route reads it by itself, a declared one would cost it 0.1 ms."""
-
-State = Literal[
-    "received",
-    "self_service",
-    "waiting",
-    "offered",
-    "assigned",
-    "in_progress",
-    "on_hold",
-    "resolved",
-    "closed",
-    "cancelled",
-]
 
 
 class Receiver(Protocol):

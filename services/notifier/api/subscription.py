@@ -28,27 +28,15 @@ from fenliu.chassis.http import (
     problem_responses,
     require,
 )
-from fenliu.contracts.vocabulary import STATES
+from fenliu.contracts.vocabulary import State
 from services.notifier import domain, store
 from services.notifier.domain import AddressRules, Delivery, ForbiddenUrl
 
 SECRET_BYTES = 32
 """Standard Webhooks asks for 24 to 64."""
 
-EventName = Literal[
-    "*",
-    "received",
-    "self_service",
-    "waiting",
-    "offered",
-    "assigned",
-    "in_progress",
-    "on_hold",
-    "resolved",
-    "closed",
-    "cancelled",
-]
-assert set(EventName.__args__) == {"*", *STATES}  # type: ignore[attr-defined]
+EventName = Literal["*", State]
+"""A state of tickets, or * for all of them."""
 
 Integrator = Annotated[Principal, require("integration")]
 
