@@ -183,10 +183,10 @@ def routes(parts: Parts) -> APIRouter:
     async def read_assignments(
         agent_id: Identifier,
         caller: Annotated[Principal, require("agent", "supervisor")],
-        wait_s: Annotated[float, Query(ge=0, le=20, description="Seconds to wait for a change after `after`.")] = 0,
+        wait_s: Annotated[float, Query(ge=0, le=20, description="Seconds to wait for news.")] = 0,
         after: Annotated[int | None, Query(ge=0, lt=2**53, description="`version` of the last answer.")] = None,
     ) -> AssignmentsOut:
-        """What the agent owns. With wait_s and after: as soon as it is no longer what they know."""
+        """What the agent owns. With wait_s: once it differs from `after`; without `after`, once it is anything."""
         check_self_or_supervisor(caller, agent_id)
         return await _await_news(parts, caller, agent_id, wait_s, after)
 
@@ -223,10 +223,15 @@ def _settings(agent_id: str, body: AgentIn) -> store.AgentSettings:
 async def _await_news(
     parts: Parts, caller: Principal, agent_id: str, wait_s: float, after: int | None
 ) -> AssignmentsOut:
+    if after is None:
+        first = await _read(parts, caller, agent_id)
+        if first.items or wait_s <= 0:
+            return first
+        after = first.version
     key = (caller.tenant_id, agent_id)
-    with parts.news.listen(key, after or 0) as changed:  # before reading, so that no change falls between
+    with parts.news.listen(key, after) as changed:  # before reading, so that no change falls between
         answer = await _read(parts, caller, agent_id)
-        if after is None or answer.version != after or wait_s <= 0:
+        if answer.version != after or wait_s <= 0:
             return answer
         try:
             await asyncio.wait_for(changed.wait(), wait_s)

@@ -196,6 +196,21 @@ async def test_long_poll_answers_at_once_when_work_arrives(world: World) -> None
     assert time.monotonic() - started < 5
 
 
+async def test_long_poll_of_an_idle_agent_who_knows_nothing_waits_for_work(world: World) -> None:
+    await world.hire("ann")
+    await world.settle()
+    async with world.client("agent", subject="ann") as client:
+        assert (await client.get("/v1/agents/ann/assignments")).json()["items"] == []
+        waiting = asyncio.create_task(client.get("/v1/agents/ann/assignments?wait_s=15"))
+        await _until_listening(world)
+        await world.queue("k")
+        await world.settle()
+        answer = (await asyncio.wait_for(waiting, 5)).json()
+        again = await asyncio.wait_for(client.get("/v1/agents/ann/assignments?wait_s=15"), 5)
+    assert [item["ticket_id"] for item in answer["items"]] == ["k"]
+    assert again.json() == answer
+
+
 async def test_long_poll_hears_of_changes_by_another_process(world: World, replica: World) -> None:
     await world.hire("ann")
     await replica.settle()
