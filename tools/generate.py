@@ -13,9 +13,15 @@ HEADER = '"""Generated from proto/topics.yaml by `make gen`. Do not edit."""\n'
 
 
 def main() -> None:
-    buf = str(Path(sys.executable).parent / "buf")
-    subprocess.run([buf, "generate", "--template", "proto/buf.gen.yaml"], cwd=ROOT, check=True)  # noqa: S603
-    (ROOT / "fenliu/contracts/topics.py").write_text(topics_module(), encoding="utf-8")
+    subprocess.run([tool("buf"), "generate", "--template", "proto/buf.gen.yaml"], cwd=ROOT, check=True)  # noqa: S603
+    topics = ROOT / "fenliu/contracts/topics.py"
+    topics.write_text(topics_module(), encoding="utf-8")
+    subprocess.run([tool("ruff"), "format", "--quiet", str(topics)], cwd=ROOT, check=True)  # noqa: S603
+
+
+def tool(name: str) -> str:
+    """A program of the environment that runs this one."""
+    return str(Path(sys.executable).parent / name)
 
 
 def topics_module() -> str:
