@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from fenliu.chassis import migrations
 from services.notifier.tables import metadata
 from tests.backends import Postgres
-from tests.component.notifier.lab import TravelClock, World
+from tests.component.notifier.lab import World
+from tests.component.travel import TravelClock
 
 
 @pytest.fixture(scope="session")

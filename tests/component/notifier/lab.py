@@ -19,25 +19,10 @@ from fenliu.chassis.http_server import listen, server
 from fenliu.contracts.events import TicketMessageAdded, TicketReceived, TicketStatusChanged
 from services.notifier.main import build
 from services.notifier.settings import NotifierSettings
+from tests.component.travel import TravelClock
 
 KEY = "component-test-key-0123456789abcdef0123456789"
 START = datetime.now(UTC).replace(microsecond=0)
-
-
-class TravelClock:
-    """The real clock, and jumps ahead."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.ahead.total_seconds()
-
-    def jump(self, **span: float) -> None:
-        self.ahead += timedelta(**span)
 
 
 def stamp(moment: datetime) -> Timestamp:

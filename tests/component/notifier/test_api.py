@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 
 from services.notifier import store
-from tests.component.notifier.lab import TravelClock, World, endpoint, message, received, status
+from tests.component.notifier.lab import World, endpoint, message, received, status
+from tests.component.travel import TravelClock
 
 URL = "https://hooks.shop.example/fenliu"
 

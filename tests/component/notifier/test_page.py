@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from fenliu.contracts.events import AgentChanged
-from tests.component.notifier.lab import START, TravelClock, World, message, received, stamp, status
+from tests.component.notifier.lab import START, World, message, received, stamp, status
+from tests.component.travel import TravelClock
 
 XSS = [
     "<script>alert(1)</script>",

@@ -11,7 +11,8 @@ import pytest
 
 from fenliu.chassis.auth import Tokens
 from services.notifier.workers import Streams, TooManyStreams
-from tests.component.notifier.lab import KEY, TravelClock, World, message, received, status
+from tests.component.notifier.lab import KEY, World, message, received, status
+from tests.component.travel import TravelClock
 
 
 class Reader:

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from fenliu.chassis import migrations
 from services.router.tables import metadata
 from tests.backends import Postgres
-from tests.component.router.lab import TravelClock, World
+from tests.component.router.lab import World
+from tests.component.travel import TravelClock
 
 
 @pytest.fixture(scope="session")

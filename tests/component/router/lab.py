@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -34,25 +33,10 @@ from services.router.tables import ticket_history
 from services.router.tables import tickets as tickets_table
 from services.router.workers.dispatcher import Dispatcher, Pace
 from services.router.workers.due import DueTimes
+from tests.component.travel import TravelClock
 
 KEY = "component-test-key-0123456789abcdef0123456789"
 TENANT = "acme"
-
-
-class TravelClock:
-    """The real clock, and jumps ahead."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.ahead.total_seconds()
-
-    def jump(self, **span: float) -> None:
-        self.ahead += timedelta(**span)
 
 
 def shipped(name: str) -> str:
