@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeVar
@@ -30,6 +30,7 @@ from fenliu.chassis.clock import Clock, SystemClock
 from fenliu.chassis.errors import Malformed, Transient
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 RETRIED_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock not available: the same transaction may succeed when it is run again."""
@@ -261,6 +262,15 @@ class Database:
         """Close every connection."""
         await self._writer.dispose()
         await self._reader.dispose()
+
+
+def padded(values: Iterable[V]) -> list[V]:
+    """The distinct values in order, the last one repeated up to a power of two; for `IN (…)`; none stay none.
+
+    A list of another length is another statement to the caches of plans; this way there are ten instead of 500.
+    """
+    ordered = sorted(set(values))  # type: ignore[type-var]
+    return ordered + ordered[-1:] * ((1 << (len(ordered) - 1).bit_length()) - len(ordered))
 
 
 def is_retriable(error: DBAPIError) -> bool:

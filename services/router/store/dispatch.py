@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import bindparam, select, tuple_, update
 
-from fenliu.chassis.db import Transaction
+from fenliu.chassis.db import Transaction, padded
 from fenliu.chassis.messaging.tables import database_seconds
 from services.router.domain.ticket import Agent, Ticket
 from services.router.store.rows import AGENT_COLUMNS, TICKET_COLUMNS, agent_of, ticket_of
@@ -101,7 +101,7 @@ async def lock_waiting(tx: Transaction, versions: Mapping[str, int]) -> set[str]
     """Lock these tickets in the order of their ids. Returns the won: those that still wait at the given version."""
     query = (
         select(tickets.c.ticket_id, tickets.c.version, tickets.c.state)
-        .where(tickets.c.ticket_id.in_(sorted(versions)))
+        .where(tickets.c.ticket_id.in_(padded(versions)))
         .order_by(tickets.c.ticket_id)
         .with_for_update()
     )
@@ -113,7 +113,7 @@ async def lock_agents(tx: Transaction, tenant_id: str, agent_ids: Collection[str
     """Lock these agents in the order of their ids and read them as they are."""
     query = (
         select(*AGENT_COLUMNS)
-        .where(agents.c.tenant_id == tenant_id, agents.c.agent_id.in_(sorted(agent_ids)))
+        .where(agents.c.tenant_id == tenant_id, agents.c.agent_id.in_(padded(agent_ids)))
         .order_by(agents.c.agent_id)
         .with_for_update()
     )

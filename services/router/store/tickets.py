@@ -9,7 +9,7 @@ from functools import cache
 
 from sqlalchemy import Update, and_, bindparam, case, or_, select, update
 
-from fenliu.chassis.db import Transaction
+from fenliu.chassis.db import Transaction, padded
 from services.router.domain.ticket import OWNED, Facts, Ticket
 from services.router.domain.transitions import Change
 from services.router.store.rows import TICKET_COLUMNS, TICKET_FIELDS, column_values, ticket_of
@@ -42,7 +42,7 @@ async def lock_tickets(tx: Transaction, ticket_ids: Collection[str], *, skip: bo
     """Lock these tickets in the order of their ids. Ids without a row are left out; with `skip`, locked ones too."""
     if not ticket_ids:
         return {}
-    query = select(*TICKET_COLUMNS).where(tickets.c.ticket_id.in_(sorted(ticket_ids))).order_by(tickets.c.ticket_id)
+    query = select(*TICKET_COLUMNS).where(tickets.c.ticket_id.in_(padded(ticket_ids))).order_by(tickets.c.ticket_id)
     rows = await tx.execute(query.with_for_update(skip_locked=skip))
     return {ticket.ticket_id: ticket for ticket in map(ticket_of, rows)}
 
