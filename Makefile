@@ -35,7 +35,7 @@ $(BIN)/python:
 
 $(UP_DONE): | $(BIN)/python
 	@echo "installing what Fenliu needs into $(VENV)"
-	@$(INSTALL) --require-hashes -r requirements.lock.txt
+	@$(INSTALL) --no-compile --require-hashes -r requirements.lock.txt  # Python compiles what is used when it is used
 	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
