@@ -77,9 +77,13 @@ def eventually(condition: Callable[[], bool], within_s: float, what: Callable[[]
         time.sleep(0.05)
 
 
+BASES = iter(range(21000 + 200 * (os.getpid() % 40), 32000, 200))
+"""Below the ports that the system gives out, and each used once: a stack of an earlier test may still be ending."""
+
+
 def free_base() -> int:
     """A port base of which every offset is free."""
-    for base in range(21000, 60000, 200):
+    for base in BASES:
         probes = []
         try:
             for offset in PORT_OFFSETS.values():

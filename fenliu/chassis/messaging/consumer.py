@@ -270,8 +270,16 @@ class Consumer:
             elif age_s > self._kafka.rebalance_timeout_s and await self._others_progress():
                 self._progress_at = time.monotonic()
         except KafkaUnavailable:
-            # Nothing can be said about the lag while Kafka is away, and a restart would not bring it back.
-            self._progress_at = time.monotonic()
+            # While Kafka is away a new consumer would not bring it back; but where others reach it, this one is stuck.
+            if not await self._reachable():
+                self._progress_at = time.monotonic()
+
+    async def _reachable(self) -> bool:
+        try:
+            await self._inspector.end_offsets([self.topic])
+        except KafkaUnavailable:
+            return False
+        return True
 
     async def _others_progress(self) -> bool:
         ends = await self._inspector.end_offsets([self.topic])
