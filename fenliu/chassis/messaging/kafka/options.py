@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -95,6 +94,14 @@ async def bounded(work: Awaitable[T], timeout_s: float) -> T:
 
 
 async def closed(closing: Awaitable[Any], timeout_s: float) -> None:
-    """Close a client, whatever state it is in."""
-    with contextlib.suppress(*LOST_REQUESTS):
-        await asyncio.wait_for(closing, timeout_s)
+    """Close a client, whatever state it is in, and give it up after `timeout_s`.
+
+    Not with wait_for: that awaits what it cancelled, and aiokafka can swallow the cancellation while its broker is
+    away; a consumer then hung in its own replacement for ever.
+    """
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.wait({task}, timeout=timeout_s)
+    finally:
+        task.cancel()
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
