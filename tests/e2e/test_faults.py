@@ -139,7 +139,7 @@ async def test_broker_down_for_20_s_intake_keeps_answering_and_everything_arrive
         await asyncio.sleep(0.5)
     assert shoppers.refusals == {}, "intake refused tickets while the broker was down"
     await asyncio.to_thread(own_kafka.start)
-    await settle(shoppers, within_s=180)
+    await settle(shoppers, within_s=90)
 
 
 async def test_broker_replaced_by_an_empty_one_loses_nothing_acknowledged(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +11,14 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from fenliu.chassis.messaging.envelope import Record
 from fenliu.chassis.messaging.kafka.inspector import as_record
-from fenliu.chassis.messaging.kafka.options import LOST_REQUESTS, KafkaOptions, KafkaUnavailable, bounded, closed
+from fenliu.chassis.messaging.kafka.options import (
+    LOST_REQUESTS,
+    KafkaOptions,
+    KafkaUnavailable,
+    bounded,
+    closed,
+    within,
+)
 
 
 class KafkaConsumer:
@@ -76,7 +82,7 @@ class KafkaConsumer:
         if not wanted:
             return False
         try:
-            await asyncio.wait_for(self._client.commit(wanted), self._options.send_timeout_s)
+            await within(self._client.commit(wanted), self._options.send_timeout_s)
         except (CommitFailedError, IllegalStateError):
             return False
         except LOST_REQUESTS as error:
@@ -110,7 +116,7 @@ class KafkaConsumer:
         lags = {}
         for tp, end in ends.items():
             with contextlib.suppress(IllegalStateError, TimeoutError):
-                lags[tp.partition] = max(0, end - await asyncio.wait_for(self._client.position(tp), 1.0))
+                lags[tp.partition] = max(0, end - await within(self._client.position(tp), 1.0))
         return lags
 
     def known_lag(self) -> int:

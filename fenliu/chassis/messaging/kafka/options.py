@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -83,10 +84,28 @@ class KafkaOptions:
         }
 
 
+async def within(work: Awaitable[T], timeout_s: float) -> T:
+    """Result of `work`, or TimeoutError after `timeout_s`, whatever state a client is in.
+
+    Not with wait_for: that awaits what it cancelled, and aiokafka can swallow the cancellation while its broker is
+    away; a consumer then hung in its own replacement for ever.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=timeout_s)
+        if task.done():
+            return task.result()
+        raise TimeoutError(f"Kafka's client did not answer within {timeout_s:g} s.")
+    finally:
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+
+
 async def bounded(work: Awaitable[T], timeout_s: float) -> T:
     """Await with a time-out; every sign of an absent broker becomes KafkaUnavailable."""
     try:
-        return await asyncio.wait_for(work, timeout_s)
+        return await within(work, timeout_s)
     except LOST_REQUESTS as error:
         raise KafkaUnavailable(
             f"Kafka did not do what was asked: {type(error).__name__}. It is asked again."
@@ -94,14 +113,6 @@ async def bounded(work: Awaitable[T], timeout_s: float) -> T:
 
 
 async def closed(closing: Awaitable[Any], timeout_s: float) -> None:
-    """Close a client, whatever state it is in, and give it up after `timeout_s`.
-
-    Not with wait_for: that awaits what it cancelled, and aiokafka can swallow the cancellation while its broker is
-    away; a consumer then hung in its own replacement for ever.
-    """
-    task = asyncio.ensure_future(closing)
-    try:
-        await asyncio.wait({task}, timeout=timeout_s)
-    finally:
-        task.cancel()
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    """Close a client, whatever state it is in, and give it up after `timeout_s`."""
+    with contextlib.suppress(Exception):
+        await within(closing, timeout_s)
