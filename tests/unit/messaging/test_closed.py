@@ -52,3 +52,12 @@ async def test_waiting_that_is_cancelled_cancels_what_it_waits_for() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     await asyncio.wait_for(cancelled.wait(), 5)
+
+
+@pytest.mark.parametrize("waiting", [closed, refused])
+async def test_request_that_the_client_cancels_does_not_cancel_who_waits(
+    waiting: Callable[[Awaitable[Any], float], Awaitable[None]],
+) -> None:
+    given_up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    given_up.cancel()
+    await waiting(given_up, 5)

@@ -93,6 +93,8 @@ async def within(work: Awaitable[T], timeout_s: float) -> T:
     task = asyncio.ensure_future(work)
     try:
         await asyncio.wait({task}, timeout=timeout_s)
+        if task.cancelled():  # by the client itself, which cancels what is under way when it closes a connection
+            raise TimeoutError("Kafka's client gave the request up.")
         if task.done():
             return task.result()
         raise TimeoutError(f"Kafka's client did not answer within {timeout_s:g} s.")
