@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 from google.protobuf.message import Message
-from sqlalchemy import CursorResult, DateTime, Executable, Table, TypeDecorator, event, text
+from sqlalchemy import ColumnElement, CursorResult, DateTime, Executable, Table, TypeDecorator, and_, event, or_, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
@@ -273,6 +273,25 @@ def padded(values: Iterable[V]) -> list[V]:
     return ordered + ordered[-1:] * ((1 << (len(ordered) - 1).bit_length()) - len(ordered))
 
 
+def in_keys(columns: Sequence[ColumnElement[Any]], keys: Iterable[tuple[Any, ...]]) -> ColumnElement[bool]:
+    """`(a, b) IN (…)` for composite keys of which there is at least one.
+
+    Spelt `a = … AND b IN (…)` per distinct beginning, mostly one tenant: PostgreSQL looks those up one by one in an
+    index, but reads everything of the tenant for pairs.
+    """
+    groups: dict[tuple[Any, ...], list[Any]] = {}
+    for key in keys:
+        groups.setdefault(key[:-1], []).append(key[-1])
+    return or_(
+        *(
+            and_(
+                *(column == value for column, value in zip(columns, start, strict=False)), columns[-1].in_(padded(ends))
+            )
+            for start, ends in sorted(groups.items())
+        )
+    )
+
+
 def is_retriable(error: DBAPIError) -> bool:
     """True where running the whole transaction again may succeed."""
     return _sqlstate(error) in RETRIED_SQLSTATES or "database is locked" in str(error.orig)
@@ -320,6 +339,10 @@ def _postgres_engine(url: str, pool: int, acquire_s: float, statement_s: float, 
                 "statement_timeout": str(int(statement_s * 1000)),
                 "lock_timeout": str(int(lock_s * 1000)),
                 "idle_in_transaction_session_timeout": str(int(statement_s * 3000)),
+                # Every statement here looks rows up by an index. A plan made while a table is young would read all of
+                # it, and prepared statements keep their plans: at 250 tickets/s a look-up then took 50 ms.
+                "enable_seqscan": "off",
+                "jit": "off",
             },
         },
     )

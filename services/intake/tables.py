@@ -26,6 +26,7 @@ from fenliu.chassis.messaging.tables import messaging_tables
 metadata = MetaData()
 messaging_tables(metadata)
 outbox = metadata.tables["outbox"]
+Index("ix_outbox_record_key", outbox.c.record_key)  # by which the sweep finds what announced a ticket
 
 
 def _id(name: str) -> Column[str]:
@@ -78,25 +79,25 @@ tickets = Table(
     Column("changed_at", UtcDateTime),
     # Sweep of tickets that the router has not taken up (D10).
     _count("announcements"),  # how many times it was announced again
-    Column("announce_at", UtcDateTime),  # when to look again; NULL: never
+    Column("announce_at", UtcDateTime),  # when to look again; NULL: the router has spoken
     PrimaryKeyConstraint("tenant_id", "ticket_id", name="pk_tickets"),
-    Index("ix_tickets_received", "tenant_id", "received_at", "ticket_id"),
-    Index("ix_tickets_customer", "tenant_id", "customer_id", "received_at", "ticket_id"),
+    Index("ix_tickets_received", "tenant_id", "received_at"),
+    Index("ix_tickets_customer", "tenant_id", "customer_id", "received_at"),
     Index(
         "ix_tickets_order",
         "tenant_id",
         "order_id",
         "received_at",
-        "ticket_id",
         postgresql_where=text("order_id <> ''"),
         sqlite_where=text("order_id <> ''"),
     ),
     Index(
         "ix_tickets_unheard",
         "announce_at",
-        postgresql_where=text("version = 0"),
-        sqlite_where=text("version = 0"),
+        postgresql_where=text("announce_at IS NOT NULL"),
+        sqlite_where=text("announce_at IS NOT NULL"),
     ),
+    postgresql_with={"fillfactor": 60},  # room to update a row in its own page, which leaves the indexes alone
 )
 """Tickets with the copy of their state."""
 

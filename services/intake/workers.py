@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fenliu.chassis.db import Database, Transaction
@@ -23,6 +23,10 @@ log = get_logger(__name__)
 
 RACES = 5
 """How many times a grouped commit is run again when another process opened a ticket about the same matter."""
+
+
+LEFT_TO_A_PERSON = datetime(9999, 1, 1, tzinfo=UTC)
+"""When a ticket is looked at again that all announcements did not bring to the router."""
 
 
 class Overloaded(Transient):
@@ -193,7 +197,7 @@ class Unheard:
         # Where sweeps came late, the next look is still a while off: the router needs time to answer.
         soonest = tx.now + timedelta(minutes=1)
         planned = next_announcement(row.announcements + 1, row.received_at) or tx.now + timedelta(minutes=8)
-        at = max(soonest, planned) if again else None
+        at = max(soonest, planned) if again else LEFT_TO_A_PERSON
         await status.update_announcement(tx, row, row.announcements + again, at)
 
 

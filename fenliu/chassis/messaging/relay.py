@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, select, text, update
+from sqlalchemy import bindparam, case, select, text, update
 
 from fenliu.chassis.db import Database, Transaction, UtcDateTime
 from fenliu.chassis.messaging import metrics
@@ -37,10 +37,6 @@ log = get_logger(__name__)
 
 POLL_S = 0.2
 REST_S = 0.1
-YOUNG_ROWS = 500
-"""Below so many events a database is too small for its plans to matter."""
-OLD_ROWS = 1_000_000
-"""Above so many it no longer doubles within a minute."""
 
 _COLUMNS = (outbox.c.id, outbox.c.topic, outbox.c.record_key, outbox.c.headers, outbox.c.value, outbox.c.published_at)
 _NOW = bindparam("now", type_=UtcDateTime())
@@ -282,30 +278,19 @@ class OutboxRelay(Loop):
 
 
 class Housekeeping(Loop):
-    """Deletes old outbox and inbox rows in small batches, and measures what is pending. Times in seconds.
-
-    It also has PostgreSQL take statistics whenever a young database has doubled: the plan of a statement is kept, and
-    one that was made while the tables were nearly empty reads all of them for every look-up. (Autovacuum comes once a
-    minute; at 400 tickets/s a look-up took 80 ms by then.)
-    """
+    """Deletes old outbox and inbox rows in small batches, and measures what is pending. Times in seconds."""
 
     def __init__(self, db: Database, *, every_s: float = 2.0, purge_every_s: float = 60.0) -> None:
         super().__init__("housekeeping", self._round, every_s=every_s)
         self._db = db
         self._purge_every_s = purge_every_s
         self._purge_due = 0.0
-        self._analysed = 0
 
     async def _round(self) -> int:
         async with self._db.read() as tx:
             count, oldest_s = await pending(tx)
-            emitted = (await tx.execute(select(func.max(outbox.c.id)))).scalar_one() or 0
         metrics.outbox_pending.set(count)
         metrics.outbox_oldest.set(oldest_s)
-        if self._db.dialect == "postgresql" and 2 * self._analysed + YOUNG_ROWS < emitted < OLD_ROWS:
-            self._analysed = emitted
-            async with self._db.begin() as tx:
-                await tx.execute(text("ANALYZE"))
         if time.monotonic() < self._purge_due:
             return 0
         async with self._db.begin() as tx:

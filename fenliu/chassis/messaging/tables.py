@@ -42,7 +42,6 @@ outbox = Table(
     Column("published_at", UtcDateTime, comment="null: waits to be published"),
     Column("ack_partition", Integer, comment="where the broker put it last"),
     Column("ack_offset", BigInteger, comment="where the broker put it last"),
-    Index("ix_outbox_record_key", "record_key"),
 )
 """Events to publish and, for 7 days, events published. Read by row state, never by id > last (see relay.py)."""
 

@@ -9,10 +9,9 @@ from typing import Any
 
 from sqlalchemy import Table, delete, select
 
-from fenliu.chassis.db import Transaction
+from fenliu.chassis.db import Transaction, in_keys
 from services.intake.domain.contact import FACT
 from services.intake.domain.fact import Charge, Due, Order, OrderChange, Parcel
-from services.intake.store.keys import in_keys
 from services.intake.tables import charges, customers, dues, orders, parcels, requests, tickets
 
 Key = tuple[str, str]

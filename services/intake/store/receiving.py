@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
 
-from fenliu.chassis.db import Transaction
+from fenliu.chassis.db import Transaction, in_keys
 from fenliu.chassis.errors import Transient
 from services.intake.domain.contact import (
     Contact,
@@ -23,7 +23,6 @@ from services.intake.domain.contact import (
     settle,
 )
 from services.intake.store import events
-from services.intake.store.keys import in_keys
 from services.intake.tables import customers, matters, messages, orders, parcels, requests, tickets
 
 FIRST_SWEEP = timedelta(minutes=1)

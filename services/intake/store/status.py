@@ -8,11 +8,10 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 
-from fenliu.chassis.db import Transaction
+from fenliu.chassis.db import Transaction, in_keys
 from services.intake.domain.contact import SETTLED, Contact
 from services.intake.domain.ticket import Snapshot
 from services.intake.store import events
-from services.intake.store.keys import in_keys
 from services.intake.tables import customers, matters, messages, outbox, tickets
 
 Key = tuple[str, str]
@@ -48,7 +47,7 @@ async def update_snapshots(tx: Transaction, snapshots: Sequence[Snapshot]) -> No
             tickets.c.ticket_id == bindparam("in_ticket"),
             tickets.c.version < bindparam("to_version"),
         )
-        .values({tickets.c[name]: bindparam(f"to_{name}") for name in COPIED})
+        .values({tickets.c[name]: bindparam(f"to_{name}") for name in COPIED} | {tickets.c.announce_at: None})
     )
     rows = [
         {"in_tenant": s.tenant_id, "in_ticket": s.ticket_id, **{f"to_{name}": getattr(s, name) for name in COPIED}}
@@ -140,8 +139,8 @@ async def lock_unheard(tx: Transaction, keys: list[Key]) -> Sequence[Any]:
     return (await tx.execute(query)).all()
 
 
-async def update_announcement(tx: Transaction, row: Any, announcements: int, announce_at: datetime | None) -> None:
-    """Record how many times a ticket was announced again and when to look next; None: never."""
+async def update_announcement(tx: Transaction, row: Any, announcements: int, announce_at: datetime) -> None:
+    """Record how many times a ticket was announced again and when to look next."""
     await tx.execute(
         update(tickets)
         .where(tickets.c.tenant_id == row.tenant_id, tickets.c.ticket_id == row.ticket_id)
@@ -177,5 +176,9 @@ async def announce_again(tx: Transaction, row: Any, announcement: int) -> None:
 
 async def count_unheard(tx: Transaction) -> tuple[int, datetime | None]:
     """How many tickets the router has said nothing about, and when the oldest of them was received."""
-    row = (await tx.execute(select(func.count(), func.min(tickets.c.received_at)).where(tickets.c.version == 0))).one()
+    row = (
+        await tx.execute(
+            select(func.count(), func.min(tickets.c.received_at)).where(tickets.c.announce_at.is_not(None))
+        )
+    ).one()
     return int(row[0]), row[1]

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, func, or_, select, tuple_
+from sqlalchemy import Row, and_, func, or_, select
 
-from fenliu.chassis.db import Transaction, padded
+from fenliu.chassis.db import Transaction, in_keys
 from services.notifier.domain import Entry, Held, Key, Snapshot, TicketCopy, step_of
 from services.notifier.tables import agents, tickets, timeline
 
@@ -171,7 +171,7 @@ async def load_new_entries(tx: Transaction, after: Mapping[Key, int]) -> list[En
 async def load_sequences(tx: Transaction, keys: Sequence[Key]) -> dict[Key, int]:
     """The last sequence of each ticket that exists; at most CHUNK keys."""
     statement = select(tickets.c.tenant_id, tickets.c.ticket_id, tickets.c.last_sequence).where(
-        tuple_(tickets.c.tenant_id, tickets.c.ticket_id).in_(padded(keys))
+        in_keys((tickets.c.tenant_id, tickets.c.ticket_id), keys)
     )
     return {(row[0], row[1]): row[2] for row in await tx.execute(statement)}
 

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import and_, bindparam, select, tuple_, update
+from sqlalchemy import and_, bindparam, select, update
 
-from fenliu.chassis.db import Transaction, padded
+from fenliu.chassis.db import Transaction, in_keys
 from services.router.domain.ticket import Agent
 from services.router.store.rows import AGENT_COLUMNS, agent_of
 from services.router.store.snapshots import emit_agent
@@ -118,7 +118,7 @@ async def update_lost(tx: Transaction, silent_since: datetime, limit: int = 200)
         return []
     statement = (
         update(agents)
-        .where(tuple_(agents.c.tenant_id, agents.c.agent_id).in_(keys))
+        .where(in_keys((agents.c.tenant_id, agents.c.agent_id), keys))
         .values(_left_or_came(tx, "offline"))
         .returning(*AGENT_COLUMNS)
     )
@@ -154,7 +154,7 @@ async def load_agents(tx: Transaction, keys: Collection[tuple[str, str]]) -> dic
     ordered = sorted(keys)
     for start in range(0, len(ordered), _CHUNK):
         chunk = ordered[start : start + _CHUNK]
-        query = select(*AGENT_COLUMNS).where(tuple_(agents.c.tenant_id, agents.c.agent_id).in_(padded(chunk)))
+        query = select(*AGENT_COLUMNS).where(in_keys((agents.c.tenant_id, agents.c.agent_id), chunk))
         found |= {(agent.tenant_id, agent.agent_id): agent for agent in map(agent_of, await tx.execute(query))}
     return found
 
@@ -184,7 +184,7 @@ async def load_revisions(tx: Transaction, keys: Collection[tuple[str, str]]) -> 
     for start in range(0, len(ordered), _CHUNK):
         chunk = ordered[start : start + _CHUNK]
         query = select(agents.c.tenant_id, agents.c.agent_id, agents.c.revision).where(
-            tuple_(agents.c.tenant_id, agents.c.agent_id).in_(padded(chunk))
+            in_keys((agents.c.tenant_id, agents.c.agent_id), chunk)
         )
         found |= {(row[0], row[1]): row[2] for row in await tx.execute(query)}
     return found

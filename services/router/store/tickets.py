@@ -9,7 +9,7 @@ from functools import cache
 
 from sqlalchemy import Update, and_, bindparam, case, or_, select, update
 
-from fenliu.chassis.db import Transaction, padded
+from fenliu.chassis.db import Transaction, in_keys, padded
 from services.router.domain.ticket import OWNED, Facts, Ticket
 from services.router.domain.transitions import Change
 from services.router.store.rows import TICKET_COLUMNS, TICKET_FIELDS, column_values, ticket_of
@@ -69,8 +69,12 @@ async def lock_or_insert(tx: Transaction, fresh: Mapping[str, Ticket]) -> tuple[
 
 async def insert_desks(tx: Transaction, found: Collection[tuple[str, str]]) -> None:
     """Make the rows of (tenant, desk) that do not exist yet, so that a dispatcher can take their lease."""
-    rows = [{"tenant_id": tenant_id, "desk_id": desk_id} for tenant_id, desk_id in sorted(found)]
-    await tx.execute(tx.insert(desks).on_conflict_do_nothing(), rows)
+    # Looked up first: an insert that conflicts waits for the dispatcher, which holds its desk's row.
+    key = (desks.c.tenant_id, desks.c.desk_id)
+    known = {tuple(row) for row in await tx.execute(select(*key).where(in_keys(key, found)))}
+    rows = [{"tenant_id": tenant_id, "desk_id": desk_id} for tenant_id, desk_id in sorted(set(found) - known)]
+    if rows:
+        await tx.execute(tx.insert(desks).on_conflict_do_nothing(), rows)
 
 
 async def record(tx: Transaction, changes: Sequence[Change], *, by_dispatcher: bool = False) -> None:

@@ -10,8 +10,8 @@ from fenliu.contracts.events import TicketStatusChanged
 from services.intake import metrics
 from services.intake.domain.contact import Contact
 from services.intake.store.receiving import KeyReused, Receipt
-from services.intake.tables import outbox, tickets
-from services.intake.workers import CommitTimedOut, GroupCommit, Overloaded, Unheard
+from services.intake.tables import outbox
+from services.intake.workers import LEFT_TO_A_PERSON, CommitTimedOut, GroupCommit, Overloaded, Unheard
 from tests.component.intake.conftest import Intake
 
 
@@ -134,7 +134,7 @@ async def test_unheard_ticket_is_announced_four_times_and_then_left_to_a_person(
         counts.append(len(await intake.published()) - 1)
     assert [counts.index(number) + 1 for number in (1, 2, 3, 4)] == [1, 3, 7, 15]
     assert counts[-1] == 4
-    assert (await intake.rows("tickets"))[0].announce_at is None
+    assert (await intake.rows("tickets"))[0].announce_at == LEFT_TO_A_PERSON
 
 
 async def test_unheard_ticket_that_still_waits_in_the_outbox_is_left_alone(intake: Intake):
@@ -152,10 +152,10 @@ async def test_ticket_that_the_router_answered_for_is_never_announced_again(inta
 
 
 async def test_gauges_tell_how_many_wait_and_how_old_the_oldest_is(intake: Intake):
-    await intake.open()
+    ticket = await intake.open()
     intake.clock.advance(seconds=90)
     await intake.work("gauges")
     assert (metrics.unheard_tickets.value(), metrics.unheard_oldest_seconds.value()) == (1, 90)
-    await intake.execute(update(tickets).values(version=1))
+    await intake.handle(TicketStatusChanged(tenant_id="t1", ticket_id=ticket["ticket_id"], state="waiting", version=1))
     await intake.work("gauges")
     assert (metrics.unheard_tickets.value(), metrics.unheard_oldest_seconds.value()) == (0, 0)

@@ -66,29 +66,28 @@ def _tickets() -> None:
         sa.Column("announcements", sa.Integer(), server_default="0", nullable=False),
         sa.Column("announce_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("tenant_id", "ticket_id", name="pk_tickets"),
+        postgresql_with={"fillfactor": 60},
     )
 
 
 def _ticket_indexes() -> None:
-    op.create_index(
-        "ix_tickets_customer", "tickets", ["tenant_id", "customer_id", "received_at", "ticket_id"], unique=False
-    )
+    op.create_index("ix_tickets_customer", "tickets", ["tenant_id", "customer_id", "received_at"], unique=False)
     op.create_index(
         "ix_tickets_order",
         "tickets",
-        ["tenant_id", "order_id", "received_at", "ticket_id"],
+        ["tenant_id", "order_id", "received_at"],
         unique=False,
         postgresql_where=sa.text("order_id <> ''"),
         sqlite_where=sa.text("order_id <> ''"),
     )
-    op.create_index("ix_tickets_received", "tickets", ["tenant_id", "received_at", "ticket_id"], unique=False)
+    op.create_index("ix_tickets_received", "tickets", ["tenant_id", "received_at"], unique=False)
     op.create_index(
         "ix_tickets_unheard",
         "tickets",
         ["announce_at"],
         unique=False,
-        postgresql_where=sa.text("version = 0"),
-        sqlite_where=sa.text("version = 0"),
+        postgresql_where=sa.text("announce_at IS NOT NULL"),
+        sqlite_where=sa.text("announce_at IS NOT NULL"),
     )
 
 

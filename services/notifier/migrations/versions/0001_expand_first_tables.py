@@ -11,6 +11,7 @@ down_revision = None
 
 def upgrade() -> None:
     """Tickets, timelines, agents' names; subscriptions, deliveries, attempts; what messaging needs."""
+    _agents()
     _tickets()
     _subscriptions()
     _deliveries()
@@ -18,7 +19,7 @@ def upgrade() -> None:
     _messaging()
 
 
-def _tickets() -> None:
+def _agents() -> None:
     op.create_table(
         "agents",
         sa.Column("tenant_id", sa.String(length=128), nullable=False),
@@ -26,7 +27,11 @@ def _tickets() -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("tenant_id", "agent_id", name="agents_pk"),
+        postgresql_with={"fillfactor": 60},
     )
+
+
+def _tickets() -> None:
     op.create_table(
         "tickets",
         sa.Column("ticket_id", sa.String(length=128), nullable=False),
@@ -58,6 +63,7 @@ def _tickets() -> None:
             "last_sequence", sa.BigInteger(), nullable=False, comment="highest sequence reserved in the timeline"
         ),
         sa.PrimaryKeyConstraint("ticket_id", "tenant_id", name="tickets_pk"),
+        postgresql_with={"fillfactor": 60},
     )
     op.create_table(
         "timeline",
@@ -184,7 +190,6 @@ def _outbox() -> None:
         postgresql_where=sa.text("published_at IS NULL"),
         sqlite_where=sa.text("published_at IS NULL"),
     )
-    op.create_index("ix_outbox_record_key", "outbox", ["record_key"], unique=False)
 
 
 def _messaging() -> None:

@@ -72,6 +72,7 @@ def _agents() -> None:
         sa.CheckConstraint("capacity >= 0", name="agents_capacity_not_negative"),
         sa.CheckConstraint("load >= 0", name="agents_load_not_negative"),
         sa.PrimaryKeyConstraint("tenant_id", "agent_id", name="agents_pk"),
+        postgresql_with={"fillfactor": 60},
     )
 
 
@@ -165,7 +166,6 @@ def _outbox() -> None:
         postgresql_where=sa.text("published_at IS NULL"),
         sqlite_where=sa.text("published_at IS NULL"),
     )
-    op.create_index("ix_outbox_record_key", "outbox", ["record_key"], unique=False)
 
 
 def _outbox_lease() -> None:
@@ -244,7 +244,12 @@ def _ticket_history() -> None:
 
 def _tickets() -> None:
     op.create_table(
-        "tickets", *_ticket_place(), *_ticket_labels(), *_ticket_times(), sa.PrimaryKeyConstraint("ticket_id")
+        "tickets",
+        *_ticket_place(),
+        *_ticket_labels(),
+        *_ticket_times(),
+        sa.PrimaryKeyConstraint("ticket_id"),
+        postgresql_with={"fillfactor": 60},
     )
 
 
