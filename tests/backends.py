@@ -170,7 +170,15 @@ class ApacheKafka:
         return self._home / "server.properties"
 
     def _java(self) -> list[str]:
-        return ["java", "-Xms128m", "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", self._classpath]
+        return [
+            "java",
+            "-Xms128m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-cp",
+            self._classpath,
+        ]
 
     def _format(self) -> None:
         assert self._home is not None

@@ -278,19 +278,27 @@ class OutboxRelay(Loop):
 
 
 class Housekeeping(Loop):
-    """Deletes old outbox and inbox rows in small batches, and measures what is pending. Times in seconds."""
+    """Deletes old outbox and inbox rows in small batches, and measures what is pending. Times in seconds.
+
+    It also has PostgreSQL take statistics of a young table whenever that has doubled. A prepared statement keeps its
+    plan, and for a nearly empty table every index looks equally good: at 250 tickets/s look-ups took 3 ms by the wrong
+    one, until autovacuum came by after a minute.
+    """
 
     def __init__(self, db: Database, *, every_s: float = 2.0, purge_every_s: float = 60.0) -> None:
         super().__init__("housekeeping", self._round, every_s=every_s)
         self._db = db
         self._purge_every_s = purge_every_s
         self._purge_due = 0.0
+        self._analysed: dict[str, int] = {}
 
     async def _round(self) -> int:
         async with self._db.read() as tx:
             count, oldest_s = await pending(tx)
         metrics.outbox_pending.set(count)
         metrics.outbox_oldest.set(oldest_s)
+        if self._db.dialect == "postgresql":
+            await self._analyse()
         if time.monotonic() < self._purge_due:
             return 0
         async with self._db.begin() as tx:
@@ -300,3 +308,19 @@ class Housekeeping(Loop):
         if not deleted:
             self._purge_due = time.monotonic() + self._purge_every_s
         return deleted
+
+    async def _analyse(self) -> None:
+        async with self._db.read() as tx:
+            sizes = (await tx.execute(_YOUNG_TABLES)).all()
+        for table, rows in sizes:
+            if rows > 2 * self._analysed.get(table, 0):
+                self._analysed[table] = rows
+                async with self._db.begin() as tx:
+                    await tx.execute(text(f'ANALYZE "{table}"'))
+
+
+_YOUNG_TABLES = text(
+    "SELECT relname, n_live_tup FROM pg_stat_user_tables"
+    " WHERE schemaname = current_schema() AND n_live_tup BETWEEN 500 AND 1000000"
+)
+"""Below 500 rows plans do not matter; above a million a table no longer doubles between two visits of autovacuum."""
