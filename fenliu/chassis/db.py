@@ -12,14 +12,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Literal, Protocol, TypeVar
 
 import asyncpg  # type: ignore[import-untyped]
 from google.protobuf.message import Message
-from sqlalchemy import ColumnElement, CursorResult, DateTime, Executable, Table, TypeDecorator, and_, event, or_, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    CursorResult,
+    DateTime,
+    Executable,
+    Row,
+    Table,
+    TypeDecorator,
+    and_,
+    bindparam,
+    column,
+    event,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
@@ -123,6 +141,30 @@ class Transaction:
         """INSERT with ON CONFLICT for whichever database this is. Both spell it alike; typed as PostgreSQL's."""
         chosen = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
         return chosen(table)  # type: ignore[return-value]
+
+    async def insert_rows(
+        self,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        new_only: bool = False,
+        returning: Sequence[Column[Any]] = (),
+    ) -> Sequence[Row[Any]]:
+        """Insert rows that all name the same columns, in their order. Returns `returning` of those that were inserted.
+
+        new_only  rows that conflict with what is there are left out; else they raise.
+        """
+        if not rows:
+            return []
+        if self.dialect == "postgresql":
+            # Columns as arrays: one execution whatever their number, at a third of the cost of one for every row.
+            statement: Executable = _insert_of_arrays(table, tuple(rows[0]), new_only, tuple(returning))
+            found = await self.execute(statement, {name: [row[name] for row in rows] for name in rows[0]})
+        else:
+            insert = sqlite.insert(table)
+            insert = insert.on_conflict_do_nothing() if new_only else insert
+            found = await self.execute(insert.returning(*returning) if returning else insert, list(rows))
+        return found.all() if returning else []
 
     def emit(
         self,
@@ -271,6 +313,20 @@ def padded(values: Iterable[V]) -> list[V]:
     """
     ordered = sorted(set(values))  # type: ignore[type-var]
     return ordered + ordered[-1:] * ((1 << (len(ordered) - 1).bit_length()) - len(ordered))
+
+
+@cache
+def _insert_of_arrays(
+    table: Table, names: tuple[str, ...], new_only: bool, returning: tuple[Column[Any], ...]
+) -> Executable:
+    """INSERT … SELECT … FROM unnest(array of each column), ordered as the arrays are."""
+    arrays = [bindparam(name, type_=postgresql.ARRAY(table.c[name].type)) for name in names]
+    columns = [column(name, table.c[name].type) for name in names]
+    given = func.unnest(*arrays).table_valued(*columns, with_ordinality="place").render_derived(name="given")
+    ordered = select(*(given.c[name] for name in names)).order_by(given.c.place)
+    insert = postgresql.insert(table).from_select(list(names), ordered, include_defaults=False)
+    insert = insert.on_conflict_do_nothing() if new_only else insert
+    return insert.returning(*returning) if returning else insert
 
 
 def in_keys(columns: Sequence[ColumnElement[Any]], keys: Iterable[tuple[Any, ...]]) -> ColumnElement[bool]:

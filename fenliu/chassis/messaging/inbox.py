@@ -20,8 +20,9 @@ async def insert_new(tx: Transaction, consumer: str, event_ids: Sequence[str]) -
     if not distinct:
         return set()
     rows = [{"consumer": consumer, "event_id": event_id, "received_at": tx.now} for event_id in distinct]
-    statement = tx.insert(tables.inbox).on_conflict_do_nothing().returning(tables.inbox.c.event_id)
-    return {row.event_id for row in await tx.execute(statement, rows)}
+    return {
+        row[0] for row in await tx.insert_rows(tables.inbox, rows, new_only=True, returning=[tables.inbox.c.event_id])
+    }
 
 
 async def purge_inbox(tx: Transaction, *, keep: timedelta = timedelta(days=8), limit: int = 5000) -> int:

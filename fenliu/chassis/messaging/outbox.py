@@ -37,7 +37,7 @@ class Outbox:
         """Insert one row per event with one statement. Raises RecordTooLarge; then nothing of `tx` is committed."""
         traceparent = current_traceparent.get()
         rows = [self._row(tx, emitted, traceparent) for emitted in events]
-        await tx.execute(tx.insert(tables.outbox), rows)
+        await tx.insert_rows(tables.outbox, rows)
         if self.on_commit is not None:
             tx.after_commit(self.on_commit)
 

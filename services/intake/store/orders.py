@@ -95,7 +95,7 @@ async def insert_charges(tx: Transaction, found: Sequence[Charge]) -> None:
     rows = [{name.name: getattr(charge, name.name) for name in fields(Charge)} for charge in found]
     if rows:
         rows.sort(key=lambda row: (row["tenant_id"], row["order_id"], row["charge_id"]))
-        await tx.execute(tx.insert(charges).on_conflict_do_nothing(), rows)
+        await tx.insert_rows(charges, rows, new_only=True)
 
 
 async def upsert_customers(tx: Transaction, changes: Sequence[tuple[str, OrderChange]]) -> None:
@@ -170,7 +170,7 @@ async def _lock(tx: Transaction, table: Table, columns: list[str], wanted: set[K
     missing = sorted(wanted - set(found))
     if missing:
         rows = [{columns[0]: tenant_id, columns[1]: name, "version": 0} for tenant_id, name in missing]
-        await tx.execute(tx.insert(table).on_conflict_do_nothing(), rows)
+        await tx.insert_rows(table, rows, new_only=True)
         found |= await _load(tx, table, columns, set(missing), lock=True)
     return found
 

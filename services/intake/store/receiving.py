@@ -91,8 +91,7 @@ async def _claim(tx: Transaction, contacts: Sequence[Contact]) -> tuple[dict[int
     if not leaders:
         return {}, {}
     rows = [_request_row(contacts[leaders[request]], tx.now) for request in sorted(leaders)]
-    insert = tx.insert(requests).on_conflict_do_nothing().returning(*_REQUEST)
-    won = {tuple(row) for row in await tx.execute(insert, rows)}
+    won = {tuple(row) for row in await tx.insert_rows(requests, rows, new_only=True, returning=_REQUEST)}
     lost = [request for request in leaders if request not in won]
     if not lost:
         return {}, winners
@@ -164,7 +163,7 @@ async def _write(tx: Transaction, contacts: list[Contact]) -> list[Receipt]:
             _emit_joined(tx, contact, receipt, texts[contact.tenant_id, outcome.ticket_id])
         rows.append(_message_row(contact, receipt))
         receipts.append(receipt)
-    await tx.execute(messages.insert(), rows)
+    await tx.insert_rows(messages, rows)
     await _correct_requests(tx, joined, receipts, settlement)
     return receipts
 
@@ -198,7 +197,7 @@ async def _insert_matters(tx: Transaction, found: Mapping[Subject, str]) -> set[
         {"tenant_id": tenant_id, "customer_id": customer_id, "subject": subject, "ticket_id": ticket_id}
         for (tenant_id, customer_id, subject), ticket_id in sorted(found.items())
     ]
-    inserted = await tx.execute(tx.insert(matters).on_conflict_do_nothing().returning(*_MATTER), rows)
+    inserted = await tx.insert_rows(matters, rows, new_only=True, returning=_MATTER)
     return found.keys() - {tuple(row) for row in inserted}
 
 
@@ -293,7 +292,7 @@ async def _insert_tickets(tx: Transaction, opened: list[Opened], joined: list[Jo
             known.get((contact.tenant_id, contact.customer_id)),
             earlier.get((contact.tenant_id, contact.customer_id, contact.order_id), 0),
         )
-    await tx.execute(tickets.insert(), rows)
+    await tx.insert_rows(tickets, rows)
 
 
 async def _load_customers(tx: Transaction, opened: list[Opened]) -> dict[tuple[str, str], Any]:

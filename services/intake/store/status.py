@@ -96,7 +96,7 @@ async def _reopen_matters(tx: Transaction, keys: list[tuple[str, str]]) -> None:
                 )
     if rows:
         rows.sort(key=lambda row: (row["tenant_id"], row["customer_id"], row["subject"]))
-        await tx.execute(tx.insert(matters).on_conflict_do_nothing(), rows)
+        await tx.insert_rows(matters, rows, new_only=True)
 
 
 async def load_unheard(tx: Transaction, limit: int) -> dict[Key, tuple[int, int] | None]:

@@ -112,7 +112,7 @@ async def insert_entries(tx: Transaction, entries: Sequence[Entry], last: Mappin
                 "source_sequence": entry.source_sequence,
             }
         )
-    await tx.execute(tx.insert(timeline).on_conflict_do_nothing(), rows)
+    await tx.insert_rows(timeline, rows, new_only=True)
 
 
 async def update_agents(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -57,8 +57,7 @@ async def lock_or_insert(tx: Transaction, fresh: Mapping[str, Ticket]) -> tuple[
     if not missing:
         return known, set()
     rows = [column_values(fresh[ticket_id], _INSERTED) for ticket_id in missing]
-    statement = tx.insert(tickets).on_conflict_do_nothing().returning(tickets.c.ticket_id)
-    made = {row[0] for row in await tx.execute(statement, rows)}
+    made = {row[0] for row in await tx.insert_rows(tickets, rows, new_only=True, returning=[tickets.c.ticket_id])}
     known |= await lock_tickets(tx, set(missing) - made)
     known |= {ticket_id: fresh[ticket_id] for ticket_id in made}
     if made:
@@ -73,8 +72,7 @@ async def insert_desks(tx: Transaction, found: Collection[tuple[str, str]]) -> N
     key = (desks.c.tenant_id, desks.c.desk_id)
     known = {tuple(row) for row in await tx.execute(select(*key).where(in_keys(key, found)))}
     rows = [{"tenant_id": tenant_id, "desk_id": desk_id} for tenant_id, desk_id in sorted(set(found) - known)]
-    if rows:
-        await tx.execute(tx.insert(desks).on_conflict_do_nothing(), rows)
+    await tx.insert_rows(desks, rows, new_only=True)
 
 
 async def record(tx: Transaction, changes: Sequence[Change], *, by_dispatcher: bool = False) -> None:
@@ -139,7 +137,7 @@ async def _insert_history(tx: Transaction, steps: Sequence[tuple[Ticket, str]]) 
         }
         for ticket, action in steps
     ]
-    await tx.execute(ticket_history.insert(), rows)
+    await tx.insert_rows(ticket_history, rows)
 
 
 _MOVE_LOAD = (
