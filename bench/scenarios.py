@@ -17,6 +17,7 @@ from bench.load import Answer, Pool, closed_loop, open_loop, percentile, post
 from bench.platform import Platform, cpu_per_ticket_ms, eventually, platform
 from bench.tap import StatusTap
 from bench.texts import body
+from fenliu.chassis.messaging.kafka import Inspector, KafkaOptions
 from fenliu.contracts.vocabulary import skills
 from tests.stack import ROOT, free_port, staff, token
 
@@ -202,49 +203,64 @@ async def visible_after(producer: AIOKafkaProducer, pool: Pool, order_id: str) -
 
 
 async def consumers(kind: str, scale: float) -> dict[str, Any]:
-    """Records per second of each consumer, working off a backlog alone on the machine."""
+    """Records per second of each service's consumers, working off a backlog alone on the machine."""
     total = int(20_000 * scale)
-    figures: dict[str, Any] = {"backlog": total}
+    figures: dict[str, Any] = {"tickets": total}
     async with platform(kind, start=False) as running:
         stack = running.stack
         stack.start("intake", "router")
         await stack.ready("intake", "router")
         await staff(stack, TENANT, 2_000, 50, skills())
+        await eventually(lambda: outbox_is_empty(running, "router"), 120, "router has published the agents")
         stack.kill("router")
         pool = Pool("127.0.0.1", stack.ports["intake"])
         assert_accepted(await closed_loop(pool, requests("backlog"), total=total, workers=64))
-        await eventually(lambda: outbox_is_empty(running), 120, "intake has published everything")
+        await eventually(lambda: outbox_is_empty(running, "intake"), 120, "intake has published everything")
         stack.kill("intake")
-        for service, sql in COUNTS.items():
-            figures[service] = await work_off(running, service, sql, total)
+        for service, topics in CONSUMED.items():
+            figures[service] = await work_off(running, service, topics)
     return figures
 
 
-async def outbox_is_empty(running: Platform) -> bool:
-    return await running.stack.scalar("intake", "SELECT count(*) FROM outbox WHERE state = 0") == 0
-
-
-COUNTS = {
-    "router": ("router", "SELECT count(*) FROM tickets"),
-    "notifier": ("notifier", "SELECT count(*) FROM tickets"),
+CONSUMED = {
+    "classifier": ["ticket-inbound"],
+    "router": ["ticket-inbound", "ticket-classified"],
+    "notifier": ["ticket-inbound", "ticket-status"],
+    "intake": ["ticket-status"],
 }
-"""Service → the database and statement that tell how many of the backlog it has handled."""
+"""Each service's topics with a backlog, in an order in which every one finds what the one before has published."""
 
 
-async def work_off(running: Platform, service: str, count: tuple[str, str], total: int) -> dict[str, float]:
+async def outbox_is_empty(running: Platform, service: str) -> bool:
+    return await running.stack.scalar(service, "SELECT count(*) FROM outbox WHERE published_at IS NULL") == 0
+
+
+async def work_off(running: Platform, service: str, topics: list[str]) -> dict[str, Any]:
+    """From the first committed offset until the groups have read everything, and what that cost the service."""
+    inspector = Inspector(KafkaOptions(running.stack.kafka))
+    before = await committed(inspector, service, topics)
+
+    async def handled() -> int:
+        return await committed(inspector, service, topics) - before
+
+    async def finished() -> bool:
+        return before + await handled() >= sum((await inspector.end_offsets(topics)).values())
+
     running.stack.start(service)
-    await eventually(lambda: at_least(running, count, 1), 60, f"{service} has begun")
-    began, used = time.perf_counter(), running.cpu()[service]
-    first = await running.stack.scalar(*count)
-    await eventually(lambda: at_least(running, count, total), 300, f"{service} has worked off the backlog")
-    took, done = time.perf_counter() - began, total - first
-    cost = 1000 * (running.cpu()[service] - used) / max(done, 1)
+    await eventually(handled, 60, f"{service} has begun")
+    first, began, used = await handled(), time.perf_counter(), running.cpu()
+    await eventually(finished, 300, f"{service} has worked off the backlog")
+    took, done = time.perf_counter() - began, await handled() - first
+    costs = cpu_per_ticket_ms(used, running.cpu(), max(done, 1))
+    if service == "router":
+        await eventually(lambda: outbox_is_empty(running, "router"), 300, "router has published everything")
+    await inspector.close()
     running.stack.kill(service)
-    return {"records_per_s": round(done / took), "cpu_ms_per_record": round(cost, 3)}
+    return {"topics": topics, "records_per_s": round(done / took), "cpu_ms_per_record": costs}
 
 
-async def at_least(running: Platform, count: tuple[str, str], wanted: int) -> bool:
-    return int(await running.stack.scalar(*count)) >= wanted
+async def committed(inspector: Inspector, service: str, topics: list[str]) -> int:
+    return sum([sum((await inspector.committed(f"{service}.{topic}", topic)).values()) for topic in topics])
 
 
 SCENARIOS = {"intake": intake, "assign": assign, "life": life, "order-event": order_event, "consumers": consumers}

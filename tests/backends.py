@@ -232,7 +232,8 @@ def _java_env() -> dict[str, str]:
 
 
 def _cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+    """Begins with a letter: one that begins with a hyphen is taken for an option."""
+    return "F" + base64.urlsafe_b64encode(uuid4().bytes).decode()[1:].rstrip("=")
 
 
 def kafka_version() -> str:
