@@ -45,7 +45,7 @@ def build(settings: IntakeSettings, clock: Clock | None = None) -> Service:
     links = StatusLinks(
         StatusTokens(settings.status_key.get_secret_value()), settings.public_notifier_url, settings.status_link_days
     )
-    receiver = workers.GroupCommit(
+    receiver = workers.grouped_contacts(
         db,
         max_batch=settings.commit_batch,
         max_waiting=settings.commit_queue,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fenliu.chassis.observability import FAST_BUCKETS, counter, gauge, histogram
+from fenliu.chassis.observability import counter, gauge, histogram
 from services.intake.domain.fact import KINDS
 
 CHANNELS = ("web", "app", "chat", "email", "phone", "event")
@@ -16,26 +16,8 @@ contacts_total = counter(
 refused_total = counter(
     "fenliu_intake_contacts_refused_total",
     "Contacts that were refused although they were valid.",
-    reaction="overloaded, timed_out: the database is slow or intake needs another replica. key_reused: a client "
-    "uses one Idempotency-Key for different requests.",
-    labels={"reason": ("overloaded", "timed_out", "key_reused", "database")},
-)
-commit_seconds = histogram(
-    "fenliu_intake_commit_seconds",
-    "Length of one grouped commit.",
-    reaction="Rises above 0.1 s: the database is slow; look at its disk and at lock waits.",
-    buckets=FAST_BUCKETS,
-)
-commit_contacts = histogram(
-    "fenliu_intake_commit_contacts",
-    "Contacts written in one grouped commit.",
-    reaction="Near the limit (500) all the time: add a replica of intake.",
-    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
-)
-waiting_contacts = gauge(
-    "fenliu_intake_waiting_contacts",
-    "Contacts that wait to be committed.",
-    reaction="Grows: commits are slower than arrivals; callers get 503 when it reaches the limit.",
+    reaction="key_reused: a client uses one Idempotency-Key for different requests.",
+    labels={"reason": ("key_reused",)},
 )
 messages_total = counter(
     "fenliu_intake_messages_total",

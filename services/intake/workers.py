@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fenliu.chassis.db import Database, Transaction
-from fenliu.chassis.errors import Transient
+from fenliu.chassis.group import GroupCommit
 from fenliu.chassis.observability import get_logger
 from services.intake import metrics
 from services.intake.domain.contact import Contact
@@ -29,105 +26,21 @@ LEFT_TO_A_PERSON = datetime(9999, 1, 1, tzinfo=UTC)
 """When a ticket is looked at again that all announcements did not bring to the router."""
 
 
-class Overloaded(Transient):
-    """There are more contacts than can be written just now. Nothing was kept; send it again after Retry-After."""
-
-    slug = "overloaded"
+Contacts = GroupCommit[Contact, Receipt | KeyReused]
 
 
-class CommitTimedOut(Transient):
-    """The ticket was not written in time, or it is not known whether it was. Send it again with its Idempotency-Key."""
+def grouped_contacts(db: Database, **limits: Any) -> Contacts:
+    """Takes contacts in, those that arrive together in one transaction. limits: as of GroupCommit."""
 
-    slug = "commit-timed-out"
-
-
-class GroupCommit:
-    """Writes the contacts that wait, all of them in one transaction; while that commits, the next ones gather.
-
-    max_batch    most contacts in one transaction.
-    max_waiting  most contacts that wait; above it Overloaded.
-    timeout_s    longest wait of one contact, seconds; then CommitTimedOut.
-    rest_s       between two transactions lies as much time as the first one took, at most so many seconds, in which
-                 contacts gather: most of a transaction's cost is the same for one contact and for fifty.
-    A lone contact is written at once. One that cannot be written fails alone: a batch that fails is halved until the
-    culprit stands by itself.
-    """
-
-    def __init__(
-        self,
-        db: Database,
-        *,
-        max_batch: int = 500,
-        max_waiting: int = 4000,
-        timeout_s: float = 8.0,
-        rest_s: float = 0.05,
-    ) -> None:
-        self._db = db
-        self._max_batch = max_batch
-        self._max_waiting = max_waiting
-        self._timeout_s = timeout_s
-        self._rest_s = rest_s
-        self._rests_until = 0.0
-        self._waiting: deque[tuple[Contact, asyncio.Future[Receipt | KeyReused]]] = deque()
-        self._writer: asyncio.Task[None] | None = None
-
-    async def submit(self, contact: Contact) -> Receipt | KeyReused:
-        """The result of the transaction that wrote the contact, after its commit."""
-        if len(self._waiting) >= self._max_waiting:
-            metrics.refused_total.inc(reason="overloaded")
-            raise Overloaded(retry_after_s=1.0)
-        done: asyncio.Future[Receipt | KeyReused] = asyncio.get_running_loop().create_future()
-        self._waiting.append((contact, done))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_all(), name="grouped commits")
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                return await done
-        except TimeoutError:
-            metrics.refused_total.inc(reason="timed_out")
-            raise CommitTimedOut(retry_after_s=1.0) from None
-
-    async def _write_all(self) -> None:
-        while self._waiting:
-            if (rest_s := self._rests_until - time.perf_counter()) > 0:
-                await asyncio.sleep(rest_s)
-            batch: list[tuple[Contact, asyncio.Future[Receipt | KeyReused]]] = []
-            while self._waiting and len(batch) < self._max_batch:
-                contact, done = self._waiting.popleft()
-                if not done.done():  # its caller went away or gave up; it was promised nothing
-                    batch.append((contact, done))
-            metrics.waiting_contacts.set(len(self._waiting))
-            if batch:
-                started = time.perf_counter()
-                await self._write(batch)
-                ended = time.perf_counter()
-                self._rests_until = ended + min(self._rest_s, ended - started)
-
-    async def _write(self, batch: Sequence[tuple[Contact, asyncio.Future[Receipt | KeyReused]]]) -> None:
-        started = time.perf_counter()
-        (outcome,) = await asyncio.gather(self._commit([contact for contact, _ in batch]), return_exceptions=True)
-        if not isinstance(outcome, BaseException):
-            metrics.commit_seconds.observe(time.perf_counter() - started)
-            metrics.commit_contacts.observe(len(batch))
-            for (_, done), receipt in zip(batch, outcome, strict=True):
-                if not done.done():
-                    done.set_result(receipt)
-        elif len(batch) == 1 or isinstance(outcome, Transient):
-            for _, done in batch:
-                if not done.done():
-                    done.set_exception(outcome)
-        else:
-            middle = len(batch) // 2
-            await self._write(batch[:middle])
-            await self._write(batch[middle:])
-
-    async def _commit(self, contacts: list[Contact]) -> list[Receipt | KeyReused]:
+    async def commit(contacts: list[Contact]) -> list[Receipt | KeyReused]:
         for _ in range(RACES - 1):
             try:
-                return await self._db.run(lambda tx: receive(tx, contacts))
+                return await db.run(lambda tx: receive(tx, contacts))
             except MatterRaced:
                 continue
-        return await self._db.run(lambda tx: receive(tx, contacts))
+        return await db.run(lambda tx: receive(tx, contacts))
+
+    return GroupCommit("contacts", commit, **limits)
 
 
 class DuePromises:

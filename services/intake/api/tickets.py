@@ -68,7 +68,7 @@ KEY_PARAMETER = {
 
 
 class Receiver(Protocol):
-    """Commits contacts; see workers.GroupCommit."""
+    """Commits contacts; see workers.grouped_contacts."""
 
     async def submit(self, contact: Contact) -> Receipt | KeyReused:
         """What became of the contact, after the commit."""

@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import update
 
 from fenliu.chassis.db import DatabaseUnavailable, Transaction
+from fenliu.chassis.group import CommitTimedOut, Overloaded
 from fenliu.contracts.events import TicketStatusChanged
 from services.intake import metrics
 from services.intake.domain.contact import Contact
 from services.intake.store.receiving import KeyReused, Receipt
 from services.intake.tables import outbox
-from services.intake.workers import LEFT_TO_A_PERSON, CommitTimedOut, GroupCommit, Overloaded, Unheard
+from services.intake.workers import LEFT_TO_A_PERSON, Unheard, grouped_contacts
 from tests.component.intake.conftest import Intake
 
 
@@ -20,7 +21,7 @@ def contact(number: int, **fields: object) -> Contact:
 
 
 async def test_grouped_commit_contacts_that_wait_share_a_transaction(intake: Intake):
-    receiver = GroupCommit(intake.db)
+    receiver = grouped_contacts(intake.db)
     receipts = await asyncio.gather(*(receiver.submit(contact(n)) for n in range(120)))
     assert [receipt.ticket_id for receipt in receipts] == [f"ticket-{n}" for n in range(120)]
     rows = await intake.rows("tickets")
@@ -30,7 +31,7 @@ async def test_grouped_commit_contacts_that_wait_share_a_transaction(intake: Int
 
 async def test_grouped_commit_one_bad_contact_fails_alone(intake: Intake):
     """A ticket id that is taken already cannot be written; its neighbours must not notice."""
-    receiver = GroupCommit(intake.db)
+    receiver = grouped_contacts(intake.db)
     await receiver.submit(contact(13))
     results = await asyncio.gather(*(receiver.submit(contact(n)) for n in range(40)), return_exceptions=True)
     failed = [number for number, result in enumerate(results) if isinstance(result, BaseException)]
@@ -39,7 +40,7 @@ async def test_grouped_commit_one_bad_contact_fails_alone(intake: Intake):
 
 
 async def test_grouped_commit_of_nothing_but_retries_writes_nothing(intake: Intake):
-    receiver = GroupCommit(intake.db)
+    receiver = grouped_contacts(intake.db)
     retried = contact(1, key="k", fingerprint="f")
     results = await asyncio.gather(*(receiver.submit(retried) for _ in range(10)))
     again = await receiver.submit(retried)
@@ -51,7 +52,7 @@ async def test_grouped_commit_of_nothing_but_retries_writes_nothing(intake: Inta
 
 
 async def test_grouped_commit_full_queue_refuses_with_a_wait(intake: Intake):
-    receiver = GroupCommit(intake.db, max_waiting=5)
+    receiver = grouped_contacts(intake.db, max_waiting=5)
     results = await asyncio.gather(*(receiver.submit(contact(n)) for n in range(8)), return_exceptions=True)
     refused = [result for result in results if isinstance(result, Overloaded)]
     assert len(refused) == 3
@@ -71,16 +72,15 @@ async def test_grouped_commit_caller_that_gave_up_while_waiting_is_not_written(i
             return await intake.db.run(work)
 
     stuck = Stuck()
-    receiver = GroupCommit(stuck, timeout_s=0.05)  # type: ignore[arg-type]
+    receiver = grouped_contacts(stuck, timeout_s=0.05)  # type: ignore[arg-type]
     results = []
     for number in (1, 2):  # the first is being written, the second waits behind it
         results += await asyncio.gather(receiver.submit(contact(number)), return_exceptions=True)
     assert [type(result) for result in results] == [CommitTimedOut] * 2
     stuck.released.set()
-    patient = GroupCommit(intake.db)
+    patient = grouped_contacts(intake.db)
     await patient.submit(contact(3))
-    assert receiver._writer is not None
-    await receiver._writer
+    await receiver.settled()
     assert {row.ticket_id for row in await intake.rows("tickets")} == {"ticket-1", "ticket-3"}
 
 
@@ -89,7 +89,7 @@ async def test_grouped_commit_database_away_is_told_to_every_caller(intake: Inta
         async def run(self, work: object) -> None:
             raise DatabaseUnavailable()
 
-    receiver = GroupCommit(Away())  # type: ignore[arg-type]
+    receiver = grouped_contacts(Away())  # type: ignore[arg-type]
     results = await asyncio.gather(*(receiver.submit(contact(n)) for n in range(5)), return_exceptions=True)
     assert [type(result) for result in results] == [DatabaseUnavailable] * 5
 
