@@ -26,14 +26,14 @@ commit_seconds = histogram(
     buckets=FAST_BUCKETS,
 )
 commit_items = histogram(
-    "fenliu_group_commit_items",
+    "fenliu_group_commit_requests",
     "Requests written in one grouped commit.",
     reaction="Near the limit all the time: add a replica of the service.",
     labels={"group": None},
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500),
 )
 waiting_items = gauge(
-    "fenliu_group_waiting_items",
+    "fenliu_group_waiting_requests",
     "Requests that wait to be committed.",
     reaction="Grows: commits are slower than arrivals; callers get 503 when it reaches the limit.",
     labels={"group": None},
