@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fenliu.chassis.errors import FenliuError
+from fenliu.cli import models
 from fenliu.cli.classify import classify
 from fenliu.cli.home import SERVICES, BadPortBase, Home, NoKey, current_home
 
@@ -25,11 +26,16 @@ db = typer.Typer(help="Databases of the services.", no_args_is_help=True)
 topics = typer.Typer(help="Topics of the catalogue (proto/topics.yaml).", no_args_is_help=True)
 dlq = typer.Typer(help="Dead letters: records that no service could handle.", no_args_is_help=True)
 config = typer.Typer(help="Settings of the services.", no_args_is_help=True)
+classifier = typer.Typer(help="The classifier's model: versions, promotion, feedback.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(topics, name="topics")
 app.add_typer(dlq, name="dlq")
 app.add_typer(config, name="config")
+app.add_typer(classifier, name="classifier")
 app.command()(classify)
+classifier.command()(models.promote)
+classifier.command()(models.rollback)
+classifier.command()(models.versions)
 
 Bootstrap = Annotated[
     str,
