@@ -37,6 +37,7 @@ classifier.command()(models.promote)
 classifier.command()(models.rollback)
 classifier.command()(models.versions)
 
+
 Bootstrap = Annotated[
     str,
     typer.Option(
@@ -243,6 +244,27 @@ def doctor() -> None:
     _quiet_client()
     healthy = asyncio.run(module.examine(_home()))
     raise typer.Exit(0 if healthy else 1)
+
+
+@classifier.command("export-feedback")
+def classifier_export_feedback(
+    out: Annotated[Path, typer.Option("--out", help="File to write; an existing one is replaced.")],
+    tenant: Annotated[str, typer.Option(help="Tenant (shop) whose corrections are exported.")] = "demo",
+    intake: Annotated[str, typer.Option("--intake", help="Address of intake. Default: the embedded stack's.")] = "",
+) -> None:
+    """Write corrections by people as training rows: JSON lines with text (masked), category, tier, complexity, source.
+
+    One row per ticket, with its newest labels. Signed with the same key as `fenliu token`.
+    """
+    from fenliu.cli import feedback
+
+    try:
+        count = feedback.export(out, tenant, intake or _home().url("intake"))
+    except (NoKey, BadPortBase, feedback.Unanswered) as error:
+        fail(error)
+    except OSError as error:
+        fail(f"{out} cannot be written: {error.strerror}.")
+    print(f"{out}: {count} texts that people labelled")
 
 
 @config.command("show")
