@@ -57,6 +57,7 @@ WORDS = {
     "presence": "online",
     "skill": "logistics",
     "corrected_by": "supervisor-1",
+    "corrected_by_role": "supervisor",
     "carrier": "sf",
     "location": "上海 Shanghai",
     "charge_id": "ch-20261121-7-1",

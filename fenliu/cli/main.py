@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fenliu.chassis.errors import FenliuError
+from fenliu.cli import models
 from fenliu.cli.classify import classify
 from fenliu.cli.home import SERVICES, BadPortBase, Home, NoKey, current_home
 
@@ -25,11 +26,17 @@ db = typer.Typer(help="Databases of the services.", no_args_is_help=True)
 topics = typer.Typer(help="Topics of the catalogue (proto/topics.yaml).", no_args_is_help=True)
 dlq = typer.Typer(help="Dead letters: records that no service could handle.", no_args_is_help=True)
 config = typer.Typer(help="Settings of the services.", no_args_is_help=True)
+classifier = typer.Typer(help="The classifier's model: versions, promotion, feedback.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(topics, name="topics")
 app.add_typer(dlq, name="dlq")
 app.add_typer(config, name="config")
+app.add_typer(classifier, name="classifier")
 app.command()(classify)
+classifier.command()(models.promote)
+classifier.command()(models.rollback)
+classifier.command()(models.versions)
+
 
 Bootstrap = Annotated[
     str,
@@ -237,6 +244,27 @@ def doctor() -> None:
     _quiet_client()
     healthy = asyncio.run(module.examine(_home()))
     raise typer.Exit(0 if healthy else 1)
+
+
+@classifier.command("export-feedback")
+def classifier_export_feedback(
+    out: Annotated[Path, typer.Option("--out", help="File to write; an existing one is replaced.")],
+    tenant: Annotated[str, typer.Option(help="Tenant (shop) whose corrections are exported.")] = "demo",
+    intake: Annotated[str, typer.Option("--intake", help="Address of intake. Default: the embedded stack's.")] = "",
+) -> None:
+    """Write corrections by people as training rows: JSON lines with text (masked), category, tier, complexity, source.
+
+    One row per ticket, with its newest labels. Signed with the same key as `fenliu token`.
+    """
+    from fenliu.cli import feedback
+
+    try:
+        count = feedback.export(out, tenant, intake or _home().url("intake"))
+    except (NoKey, BadPortBase, feedback.Unanswered) as error:
+        fail(error)
+    except OSError as error:
+        fail(f"{out} cannot be written: {error.strerror}.")
+    print(f"{out}: {count} texts that people labelled")
 
 
 @config.command("show")

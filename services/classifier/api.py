@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ from fenliu.chassis.auth import Principal
 from fenliu.chassis.http import Page, RawText, StrictModel, page, problem_responses, require
 from services.classifier import metrics
 from services.classifier.domain.label import Prediction
-from services.classifier.model.predict import Predictor
+from services.classifier.model.current import CurrentModel
 
 MAX_TEXTS = 100
 MAX_CHARS = 16_000
@@ -61,20 +60,20 @@ class Classified(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """A model that this service has loaded."""
+    """A version of the model."""
 
     model_config = {"protected_namespaces": ()}
 
     model_version: str
     data_version: str = Field(description="Hash of the corpus that it learned from.")
-    trained_at: str = Field(description="UTC.")
+    trained_at: str = Field(description="UTC; empty where its header does not say.")
     examples: int = Field(description="Texts in the corpus.")
     current: bool = Field(description="Whether new tickets are labelled with it.")
     labels: dict[str, list[str]] = Field(description="Every slug of every label.")
     review_below: float = Field(description="Confidence under which needs_review is set.")
 
 
-def routes(predictor: Predictor) -> APIRouter:
+def routes(model: CurrentModel) -> APIRouter:
     """POST /v1/classify and GET /v1/models."""
     router = APIRouter()
 
@@ -82,18 +81,17 @@ def routes(predictor: Predictor) -> APIRouter:
     async def classify(body: OneText | SeveralTexts, caller: Caller) -> Classified:
         """Label one text or up to 100. Nothing is stored, and no ticket is made."""
         texts = [body.text] if isinstance(body, OneText) else body.texts
-        started = time.perf_counter()
-        predictions = await asyncio.to_thread(predictor.predict, texts)
-        metrics.batch_seconds.observe(time.perf_counter() - started)
-        metrics.batch_size.observe(len(texts))
+        predictions = await model.label(texts)
         for prediction in predictions:
             metrics.observe(prediction, "request")
         return Classified(items=[_shown(prediction) for prediction in predictions])
 
     @router.get("/v1/models", responses=problem_responses(401, 403, 429, 503))
     async def list_models(caller: Caller) -> Page[ModelOut]:
-        """The models that label here; one is current."""
-        return page([_model(predictor.weights.header, predictor.costs.review_below)], None)
+        """The models that are there; one is current. `fenliu classifier promote` and `rollback` change which."""
+        listed = await asyncio.to_thread(model.listed)
+        below = model.predictor.costs.review_below
+        return page([_model(header, below, current=current) for header, current in listed], None)
 
     return router
 
@@ -117,13 +115,13 @@ def _shown(prediction: Prediction) -> PredictionOut:
     )
 
 
-def _model(header: Mapping[str, Any], review_below: float) -> ModelOut:
+def _model(header: Mapping[str, Any], review_below: float, *, current: bool) -> ModelOut:
     return ModelOut(
         model_version=header["model_version"],
-        data_version=header["data_version"],
-        trained_at=header["trained_at"],
-        examples=header["examples"],
-        current=True,
-        labels=header["labels"],
+        data_version=header.get("data_version", ""),
+        trained_at=header.get("trained_at", ""),
+        examples=header.get("examples", 0),
+        current=current,
+        labels=header.get("labels", {}),
         review_below=review_below,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from fenliu.chassis.clock import Clock
 from fenliu.chassis.errors import Malformed
@@ -20,11 +18,8 @@ from fenliu.contracts.events import (
 from services.classifier import metrics
 from services.classifier.domain.label import Prediction
 
-Predict = Callable[[Sequence[str]], list[Prediction]]
-"""Labels for 1 to MAX_TEXTS texts, in order; blocks, and is called outside the event loop."""
-
-MAX_TEXTS = 100
-"""Texts in one call of the model: about 30 ms, after which the loop's other threads get their turn."""
+Label = Callable[[Sequence[str]], Awaitable[list[Prediction]]]
+"""Labels for any number of texts, in order and all of one model version; does not block the event loop."""
 
 SHOWN_FROM = 0.01
 """Probabilities below this are left out of the event."""
@@ -32,30 +27,19 @@ SHOWN_FROM = 0.01
 FACT_REASON = "opened by an order or logistics fact / 由订单或物流事件触发"
 
 
-async def on_ticket_inbound(received: Sequence[Received], *, predict: Predict, clock: Clock) -> list[Outgoing]:
+async def on_ticket_inbound(received: Sequence[Received], *, label: Label, clock: Clock) -> list[Outgoing]:
     """Label new tickets, and tickets to which a customer wrote again. Messages of others are passed over.
 
     A ticket that facts opened keeps the labels that the facts imply. The answer's id follows from the source event's,
-    so that reading a record again repeats the answer instead of adding one.
+    so that reading a record again repeats the answer instead of adding one. All texts of one call get their labels
+    from one model version.
     Raises Malformed where an event names no ticket (dead letter).
     """
     wanted = [item for item in received if _is_to_be_labelled(item)]
     to_read = [item for item in wanted if not _has_fact_labels(item.event)]
-    predictions = await _predict_all([_text_of(item.event) for item in to_read], predict)
+    predictions = await label([_text_of(item.event) for item in to_read])
     found = {id(item): prediction for item, prediction in zip(to_read, predictions, strict=True)}
     return [_answer(item, found.get(id(item)), clock) for item in wanted]
-
-
-async def _predict_all(texts: Sequence[str], predict: Predict) -> list[Prediction]:
-    """Inference in a thread, so that heartbeats go on."""
-    predictions: list[Prediction] = []
-    for first in range(0, len(texts), MAX_TEXTS):
-        batch = texts[first : first + MAX_TEXTS]
-        started = time.perf_counter()
-        predictions += await asyncio.to_thread(predict, batch)
-        metrics.batch_seconds.observe(time.perf_counter() - started)
-        metrics.batch_size.observe(len(batch))
-    return predictions
 
 
 def _is_to_be_labelled(item: Received) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fenliu.chassis.observability import FAST_BUCKETS, counter, histogram
-from services.classifier.domain.label import CATEGORIES, COMPLEXITIES, TIERS, Prediction
+from fenliu.chassis.observability import FAST_BUCKETS, counter, gauge, histogram
+from services.classifier.domain.label import CATEGORIES, COMPLEXITIES, SENTIMENTS, TIERS, Prediction
 
 LANGUAGES = ("zh", "en", "ja", "ko", "ru", "ar", "th", "hi", "el", "he", "pt", "es", "fr", "de", "none")
 ORIGINS = ("ticket", "message", "fact", "request")
@@ -20,10 +20,27 @@ work = counter(
     reaction="The share of complex grows without a cause in the shop: look at reasons of such tickets before anything.",
     labels={"tier": TIERS, "complexity": COMPLEXITIES},
 )
+sentiments = counter(
+    "fenliu_classifier_sentiments_total",
+    "Texts that were labelled, by sentiment.",
+    reaction="The share of negative grows: see which category grows with it; it is the shop's news, not the model's.",
+    labels={"sentiment": SENTIMENTS},
+)
 reviews = counter(
     "fenliu_classifier_reviews_total",
-    "Texts that the model left to a person because it was not certain enough (needs_review).",
-    reaction="Above a tenth of fenliu_classifier_texts_total: the input has changed; label some of it and train again.",
+    "Texts that the model left to a person because it was not certain enough (needs_review), by where they came from.",
+    reaction="Above a tenth of fenliu_classifier_texts_total: see the runbook of FenliuAbstentionDrift.",
+    labels={"origin": ORIGINS},
+)
+model_switches = counter(
+    "fenliu_classifier_model_switches_total",
+    "How often this process took up another version of the model.",
+    reaction="Must move after `fenliu classifier promote`, on every replica; where not, it reads another folder.",
+)
+model_refused = gauge(
+    "fenliu_classifier_model_refused_state",
+    "1 while the version that current.json names cannot be used and the one before labels on; else 0.",
+    reaction="1: see the runbook of FenliuModelRefused.",
 )
 confidence = histogram(
     "fenliu_classifier_confidence_ratio",
@@ -49,6 +66,7 @@ def observe(prediction: Prediction, origin: str) -> None:
     """Count one prediction. origin: one of ORIGINS."""
     texts.inc(category=prediction.category, language=prediction.language or "none", origin=origin)
     work.inc(tier=prediction.tier, complexity=prediction.complexity)
+    sentiments.inc(sentiment=prediction.sentiment)
     confidence.observe(prediction.confidence)
     if prediction.needs_review:
-        reviews.inc()
+        reviews.inc(origin=origin)

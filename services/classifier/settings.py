@@ -14,8 +14,11 @@ class ClassifierSettings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="FENLIU_CLASSIFIER_", protected_namespaces=())
 
     model_directory: str = Field(
-        "", description="Directory with <version>.npz, <version>.json and current.json. Empty: the shipped model."
+        "",
+        description="Folder of models: <version>.npz, <version>.json and current.json, which `fenliu classifier "
+        "promote` writes. Empty: the model that ships with the program.",
     )
     model_version: str = Field(
-        "", description="Model to use, such as 2026-11-21.1. Empty: the one that current.json names."
+        "", description="Version to use whatever current.json says, such as 2026-11-21.1. Empty: follow current.json."
     )
+    model_poll_s: float = Field(2, gt=0, description="Seconds between two looks at current.json.")

@@ -17,6 +17,7 @@ from fenliu.contracts.events import (
     LogisticsEventKind,
     OrderEvent,
     OrderEventKind,
+    TicketRelabelled,
     TicketStatusChanged,
 )
 from services.intake import metrics
@@ -32,8 +33,9 @@ from services.intake.domain.fact import (
     dues_of,
     facts_of,
 )
-from services.intake.domain.ticket import Snapshot, newest
+from services.intake.domain.ticket import Correction, Snapshot, newest
 from services.intake.store import orders as store
+from services.intake.store.corrections import insert_corrections
 from services.intake.store.facts import open_facts, settle_delivered
 from services.intake.store.status import update_snapshots
 
@@ -108,6 +110,11 @@ async def on_logistics_event(
 async def on_ticket_status_changed(tx: Transaction, events: Sequence[TicketStatusChanged]) -> None:
     """Copy the router's newest word about each ticket; an older one changes nothing, so a repeat is harmless."""
     await update_snapshots(tx, newest([_snapshot(event) for event in events]))
+
+
+async def on_ticket_relabelled(tx: Transaction, events: Sequence[TicketRelabelled]) -> None:
+    """Keep what people said of labels, beside the text that it is about; a repeat changes nothing."""
+    await insert_corrections(tx, [_correction(event) for event in events])
 
 
 def _fold_orders(
@@ -208,6 +215,23 @@ def _snapshot(event: TicketStatusChanged) -> Snapshot:
     )
 
 
+def _correction(event: TicketRelabelled) -> Correction:
+    corrected_at = _moment(event, "corrected_at")
+    if corrected_at is None or not event.HasField("labels_after"):
+        raise Malformed("A correction must say which labels a ticket has now (labels_after), and since when.")
+    return Correction(
+        tenant_id=event.tenant_id,
+        ticket_id=_identifier("ticket_id", event.ticket_id),
+        version=event.version,
+        labels_before=_labels(event.labels_before) if event.HasField("labels_before") else "{}",
+        labels_after=_labels(event.labels_after),
+        corrected_by_role=event.corrected_by_role[:16],
+        reason=event.reason[:200],
+        model_version=event.model_version[:64],
+        corrected_at=corrected_at,
+    )
+
+
 def _labels(labels: Labels) -> str:
     names = ("category", "tier", "complexity", "sentiment", "intent", "language")
     return json.dumps({name: getattr(labels, name) for name in names})
@@ -226,7 +250,7 @@ def _occurred_at(about: str, event: OrderEvent | LogisticsEvent) -> datetime:
     return moment
 
 
-def _moment(event: OrderEvent | LogisticsEvent | TicketStatusChanged, field: str) -> datetime | None:
+def _moment(event: OrderEvent | LogisticsEvent | TicketStatusChanged | TicketRelabelled, field: str) -> datetime | None:
     if not event.HasField(field):
         return None
     stamp: Timestamp = getattr(event, field)

@@ -15,7 +15,7 @@ from fenliu.chassis.messaging.outbox import Outbox
 from fenliu.chassis.service import Service, kafka_options
 from fenliu.chassis.worker import Loop
 from fenliu.contracts import topics
-from fenliu.contracts.events import LogisticsEvent, OrderEvent, TicketStatusChanged
+from fenliu.contracts.events import LogisticsEvent, OrderEvent, TicketRelabelled, TicketStatusChanged
 from services.intake import api, handlers, workers
 from services.intake.api.views import StatusLinks
 from services.intake.domain.fact import parse_rules
@@ -25,7 +25,8 @@ LINKS = {
     "/v1/tickets": "Open a ticket (POST) or list tickets (GET).",
     "/v1/orders/{order_id}": "What is known about an order.",
     "/v1/parcels/{parcel_id}": "What is known about a parcel.",
-    "/v1/feedback": "Ratings by customers.",
+    "/v1/feedback": "Labels that people corrected, with the text, masked; for admins.",
+    "/v1/feedback/ratings": "Ratings by customers.",
 }
 
 
@@ -66,7 +67,14 @@ def build(settings: IntakeSettings, clock: Clock | None = None) -> Service:
             Subscription(
                 topics.LOGISTICS_EVENTS, {LogisticsEvent: on_logistics}, default_tenant=settings.default_tenant
             ),
-            Subscription(topics.TICKET_STATUS, {TicketStatusChanged: handlers.on_ticket_status_changed}, inbox=False),
+            Subscription(
+                topics.TICKET_STATUS,
+                {
+                    TicketStatusChanged: handlers.on_ticket_status_changed,
+                    TicketRelabelled: handlers.on_ticket_relabelled,
+                },
+                inbox=False,
+            ),
         ],
         workers=[
             Loop("due_promises", workers.DuePromises(db, rules).step, every_s=settings.due_every_s),

@@ -221,6 +221,23 @@ dues = Table(
 )
 """Promises to look at again."""
 
+corrections = Table(
+    "corrections",
+    metadata,
+    _id("tenant_id"),
+    _id("ticket_id"),
+    Column("version", BigInteger, nullable=False),  # the router's, after the correction
+    Column("labels_before", Text, nullable=False),  # JSON text; {}: there were none
+    Column("labels_after", Text, nullable=False),
+    _word("corrected_by_role", 16),  # agent | supervisor | admin
+    Column("reason", String(200), nullable=False, server_default=""),
+    _word("model_version"),  # that gave the labels before the first correction
+    Column("corrected_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "ticket_id", "version", name="pk_corrections"),
+    Index("ix_corrections_corrected", "tenant_id", "corrected_at", "ticket_id", "version"),
+)
+"""Labels as people corrected them. The text that they belong to is in messages; who it was is not kept."""
+
 ratings = Table(
     "ratings",
     metadata,

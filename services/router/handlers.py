@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,9 +18,10 @@ from fenliu.chassis.db import Transaction
 from fenliu.chassis.errors import Malformed
 from fenliu.contracts import events
 from fenliu.contracts.vocabulary import CATEGORIES, COMPLEXITIES, DEFAULT_DESK, SENTIMENTS, TIERS
+from services.router import metrics
 from services.router.domain import inbound
 from services.router.domain.due import Timers, next_check
-from services.router.domain.queues import QueueRules
+from services.router.domain.queues import TRIAGE, QueueRules
 from services.router.domain.sla import ServiceLevels
 from services.router.domain.ticket import Facts, Labels, Ticket
 from services.router.domain.transitions import Change
@@ -65,10 +67,13 @@ async def on_ticket_classified(
     """Queue newly labelled tickets; the dispatcher assigns them. What was cancelled meanwhile is left alone."""
 
     def decide(ticket: Ticket, event: events.TicketClassified) -> Change | None:
-        return inbound.label(
+        change = inbound.label(
             ticket, _labels(event.labels), event.message_sequence or 1, needs_review=event.needs_review,
-            rules=context.rules, levels=context.levels, now=tx.now,
+            rules=context.rules, levels=context.levels, now=tx.now, model_version=event.model_version[:64],
         )  # fmt: skip
+        if change is not None and change.after.queue_id == TRIAGE and change.action != "note":
+            tx.after_commit(partial(metrics.triaged.inc, reason="needs_review" if event.needs_review else "unclear"))
+        return change
 
     def fresh(event: events.TicketClassified) -> Ticket:
         facts = event.facts if event.HasField("facts") else None

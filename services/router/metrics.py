@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fenliu.chassis.observability import FAST_BUCKETS, counter, gauge, histogram
-from fenliu.contracts.vocabulary import STATES, TIERS
+from fenliu.contracts.vocabulary import CATEGORIES, COMPLEXITIES, STATES, TIERS
 
 _TIERS = (*TIERS, "unlabelled")
+_SLUGS = (*CATEGORIES, *TIERS, *COMPLEXITIES)
 
 assigned = counter(
     "fenliu_router_assigned_total",
@@ -33,6 +34,23 @@ requeued = counter(
     "fenliu_router_requeued_total",
     "Tickets taken back from agents who went away or offline.",
     reaction="Jumps when a shift ends with open work; a constant stream is a flapping connection of agents.",
+)
+triaged = counter(
+    "fenliu_router_triaged_total",
+    "Tickets that were queued for triage, by cause.",
+    reaction="`not_labelled` grows: the classifier is away or behind. The others: see fenliu_classifier_reviews_total.",
+    labels={"reason": ("needs_review", "unclear", "not_labelled")},
+)
+corrections = counter(
+    "fenliu_router_corrections_total",
+    "Labels that a person changed, by label, and by its slug before (none: there was none yet) and after.",
+    reaction="The share of fenliu_classifier_texts_total grows: see the runbook of FenliuCorrectionDrift.",
+    labels={"label": ("category", "tier", "complexity"), "before": (*_SLUGS, "none"), "after": _SLUGS},
+)
+confirmations = counter(
+    "fenliu_router_confirmations_total",
+    "Tickets whose labels a person looked at and left as they were.",
+    reaction="None at all while fenliu_router_corrections_total grows: people report errors only; that is fine.",
 )
 breaches = counter(
     "fenliu_router_breaches_total",

@@ -19,6 +19,7 @@ RULES = frozenset(
         "idempotency-key-reused",
         "invalid-action",
         "invalid-queue",
+        "no-labels",
         "text-missing",
         "unknown-skill",
         "unusable-url",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from services.classifier.domain.mask import mask_personal
+from fenliu.masking import mask_personal
 
 MAX_CHARS = 4_000
 """Characters that are read of a text: the first 3,000 and the last 1,000. A customer's request stands in them."""

@@ -1,4 +1,4 @@
-"""Intake's HTTP surface: tickets, what is written and asked for on them, orders and parcels."""
+"""Intake's HTTP surface: tickets, what is written and asked for on them, feedback, orders and parcels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from fenliu.chassis.clock import Clock
 from fenliu.chassis.db import Database
-from services.intake.api import conversation, orders, reply, tickets
+from services.intake.api import conversation, feedback, orders, reply, tickets
 from services.intake.api.tickets import Receiver
 from services.intake.api.views import StatusLinks
 
@@ -17,5 +17,6 @@ def routes(db: Database, receiver: Receiver, links: StatusLinks, clock: Clock) -
         reply.routes(db, links, clock),
         tickets.routes(db, receiver, links),
         conversation.routes(db),
+        feedback.routes(db),
         orders.routes(db),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -25,7 +24,7 @@ from fenliu.chassis.http import (
 )
 from services.intake import metrics
 from services.intake.api.tickets import IdempotencyKey, IdempotencyKeyReused
-from services.intake.api.views import EVERYBODY, STAFF, MessageView, RatingView, is_staff, only_customer
+from services.intake.api.views import EVERYBODY, STAFF, MessageView, is_staff, only_customer
 from services.intake.domain.contact import MAX_TEXT_CHARS, fingerprint_of, message_id_for
 from services.intake.domain.ticket import Held, is_over, reopens
 from services.intake.store import conversation, events, reading
@@ -33,7 +32,6 @@ from services.intake.store.conversation import Author
 from services.intake.store.receiving import KeyReused, load_request
 
 Action = Literal["cancel", "help", "confirm", "reopen"]
-SUPERVISING = ("agent", "supervisor", "integration", "storefront")
 
 
 class TicketOver(Conflict):
@@ -77,7 +75,7 @@ class RequestAccepted(BaseModel):
 
 
 def routes(db: Database) -> APIRouter:
-    """Everything below /v1/tickets/{id}/, and GET /v1/feedback."""
+    """Everything below /v1/tickets/{id}/."""
     router = APIRouter(tags=["conversation"])
     _add_message_routes(router, db)
     _add_request_routes(router, db)
@@ -154,17 +152,6 @@ def _add_request_routes(router: APIRouter, db: Database) -> None:
         """Rate the service; a second rating replaces the first."""
         own = only_customer(caller)
         return await db.run(lambda tx: _rate(tx, caller.tenant_id, ticket_id, own, body))
-
-    @router.get("/v1/feedback", responses=problem_responses(401, 403, 422, 503))
-    async def list_feedback(caller: Annotated[Principal, require(*SUPERVISING)], paging: Paged) -> Page[RatingView]:
-        """Ratings, newest first."""
-        after = Cursor.decode(paging.cursor, datetime, str)
-        position = (after[0], after[1]) if after else None
-        async with db.read() as tx:
-            rows = await reading.load_ratings(tx, caller.tenant_id, paging.limit + 1, position)
-        shown = rows[: paging.limit]
-        following = Cursor.encode(shown[-1].rated_at, shown[-1].ticket_id) if len(rows) > len(shown) else None
-        return page([_rating_view(row) for row in shown], following)
 
 
 async def add(
@@ -252,7 +239,3 @@ def _message_view(row: Any) -> MessageView:
         text=row.text,
         added_at=row.added_at,
     )
-
-
-def _rating_view(row: Any) -> RatingView:
-    return RatingView(ticket_id=row.ticket_id, score=row.score, comment=row.comment or None, rated_at=row.rated_at)

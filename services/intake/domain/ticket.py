@@ -38,6 +38,21 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person made of a ticket's labels. labels: JSON text, {} for none; version: the router's, after it."""
+
+    tenant_id: str
+    ticket_id: str
+    version: int
+    labels_before: str
+    labels_after: str
+    corrected_by_role: str
+    reason: str
+    model_version: str
+    corrected_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """What intake holds of a ticket when somebody acts on it. sequence is that of the fact about to be recorded."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from services.router.api import agents, assignments, presence, queues, routing
+from services.router.api import agents, assignments, labels, presence, queues, routing
 from services.router.api.parts import Parts
 
 LINKS = {
@@ -12,6 +12,7 @@ LINKS = {
     "/v1/agents/{agent_id}/assignments": "an agent's work; wait_s=20 waits for news",
     "/v1/queues": "queues with what waits in them",
     "/v1/routing/tickets/{ticket_id}": "where a ticket is, and how it got there",
+    "/v1/routing/tickets/{ticket_id}/labels": "PUT: labels that a person gives it; they win over the classifier's",
 }
 
 
@@ -23,6 +24,7 @@ def routes(parts: Parts) -> list[APIRouter]:
         assignments.routes(parts),
         queues.routes(parts),
         routing.routes(parts),
+        labels.routes(parts),
     ]
 
 

@@ -13,14 +13,16 @@ from services.router.domain.transitions import Change, apply
 
 def label(
     ticket: Ticket, labels: Labels, sequence: int, *, needs_review: bool, rules: QueueRules, levels: ServiceLevels,
-    now: datetime,
+    now: datetime, model_version: str = "",
 ) -> Change | None:  # fmt: skip
-    """Labels arrived. They queue a ticket that has none; newer ones are applied while it is unclear or in triage and
-    nobody owns it, and kept as a suggestion otherwise. None where they are older than those in force, or too late."""
+    """Labels arrived. They queue a ticket that has none; newer ones are applied while it is unclear or in triage,
+    nobody owns it and no person set its labels, and kept as a suggestion otherwise. None where they are older than
+    those in force, or too late. Where a person should look (needs_review) the queue is triage, and the service level
+    that of the labels all the same."""
     if ticket.state in TERMINAL or ticket.state == "resolved" or sequence <= ticket.labelled_sequence:
         return None
     settled = ticket.labels is not None and ticket.labels.category != "unclear" and ticket.queue_id != TRIAGE
-    if ticket.state in OWNED or (ticket.state == "waiting" and settled):
+    if ticket.corrected or ticket.state in OWNED or (ticket.state == "waiting" and settled):
         return apply(
             ticket, "note", "classifier", now, reason=ticket.reason, suggestion=labels, labelled_sequence=sequence
         )
@@ -29,7 +31,7 @@ def label(
     return apply(
         ticket, "relabel" if ticket.state == "waiting" else "queue", "classifier", now, reason="queued",
         labels=labels, labelled_sequence=sequence, queue_id=queue_id, predicted_min=rules.minutes(labels),
-        first_response_due_at=first, resolution_due_at=last, sla_version=levels.version,
+        first_response_due_at=first, resolution_due_at=last, sla_version=levels.version, model_version=model_version,
     )  # fmt: skip
 
 

@@ -59,6 +59,8 @@ class Ticket:
     awaited            whom on_hold waits for; else "".
     announced          the opening record was seen (a classification may come first).
     labelled_sequence  sequence of the message whose labels are in force; 0 is none.
+    corrected          a person set the labels; newer ones of the classifier are suggestions from then on.
+    model_version      model that gave the labels, before a person corrected them; "" is none.
     suggestion         newer labels that came too late to be applied by themselves; None is none.
     declined_by        agents who declined it; they are not asked again.
     next_check_at      when something must have happened; None only in terminal states.
@@ -81,6 +83,8 @@ class Ticket:
     reopen_count: int = 0
     labels: Labels | None = None
     suggestion: Labels | None = None
+    corrected: bool = False
+    model_version: str = ""
     facts: Facts = field(default_factory=Facts)
     announced: bool = False
     labelled_sequence: int = 0

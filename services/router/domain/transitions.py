@@ -26,7 +26,8 @@ STATES = (
     "cancelled",
 )
 
-Who = Literal["dispatcher", "owner", "supervisor", "customer", "clock", "classifier"]
+Who = Literal["dispatcher", "owner", "agent", "supervisor", "customer", "clock", "classifier"]
+"""agent is one who need not own the ticket."""
 Owner = Literal["keep", "take", "drop", "swap"]
 
 
@@ -62,6 +63,12 @@ _LIST = [
     *_rows("queue", "received self_service", "waiting", "classifier customer clock supervisor"),
     *_rows("self_serve", "received", "self_service", "classifier"),
     *_rows("relabel", "waiting", "waiting", "classifier supervisor"),
+    *_rows("correct", "received", "waiting", "agent supervisor"),
+    *[
+        row
+        for state in ("self_service", "waiting", *_OWNED.split(), "resolved")
+        for row in _rows("correct", state, state, "agent supervisor")
+    ],
     *_rows("explain", "waiting", "waiting", "clock"),
     *_rows("move", "waiting", "waiting", "supervisor clock"),
     *_rows("offer", "waiting", "offered", "dispatcher", "take"),

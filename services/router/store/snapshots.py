@@ -27,6 +27,23 @@ def emit_repeated(tx: Transaction, tickets: Iterable[Ticket]) -> None:
         tx.emit(event, key=ticket.ticket_id, sequence=ticket.version, event_id=event_id)
 
 
+def emit_relabelled(tx: Transaction, before: Ticket, after: Ticket, *, by: str, role: str, reason: str) -> None:
+    """Publish what a person corrected. by: subject of their token."""
+    event = events.TicketRelabelled(
+        tenant_id=after.tenant_id,
+        ticket_id=after.ticket_id,
+        version=after.version,
+        labels_before=_labels(before.labels) if before.labels else None,
+        labels_after=_labels(after.labels) if after.labels else None,
+        corrected_by=by,
+        corrected_by_role=role,
+        reason=reason,
+        model_version=before.model_version,
+    )
+    _stamp(event.corrected_at, tx.now)
+    tx.emit(event, key=after.ticket_id, sequence=after.version)
+
+
 def emit_agent(tx: Transaction, agent: Agent) -> None:
     """Publish the agent's settings and presence. Load alone is not announced: it changes a thousand times a second."""
     skills = [events.SkillLevel(skill=skill, level=level) for skill, level in sorted(agent.skills.items())]

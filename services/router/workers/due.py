@@ -146,6 +146,8 @@ def _count(changes: list[Change]) -> None:
     for change in changes:
         if change.action == "lapse":
             metrics.offers_lapsed.inc()
+        elif change.action == "queue":
+            metrics.triaged.inc(reason="not_labelled")
         elif change.action == "requeue":
             metrics.requeued.inc()
         elif change.action == "breach":

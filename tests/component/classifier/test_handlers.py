@@ -46,8 +46,15 @@ def ticket(text: str = "我要退货", **fields: object) -> TicketReceived:
     )
 
 
+def at_once(predictor: Predictor) -> handlers.Label:
+    async def label(texts: Sequence[str]) -> list[Prediction]:
+        return predictor.predict(texts)
+
+    return label
+
+
 async def answers(predictor: Predictor, *items: Received) -> list[TicketClassified]:
-    outgoing = await handlers.on_ticket_inbound(items, predict=predictor.predict, clock=StoppedClock())
+    outgoing = await handlers.on_ticket_inbound(items, label=at_once(predictor), clock=StoppedClock())
     return [item.event for item in outgoing if isinstance(item.event, TicketClassified)]
 
 
@@ -64,7 +71,7 @@ async def test_ticket_received_is_labelled_with_its_facts(predictor: Predictor) 
 
 async def test_same_source_event_twice_gives_the_same_event_id(predictor: Predictor) -> None:
     twice = [received(ticket(), "source-1"), received(ticket(), "source-1"), received(ticket(), "source-2")]
-    outgoing = await handlers.on_ticket_inbound(twice, predict=predictor.predict, clock=StoppedClock())
+    outgoing = await handlers.on_ticket_inbound(twice, label=at_once(predictor), clock=StoppedClock())
     first, second, other = outgoing
     assert (first.event_id, first.event) == (second.event_id, second.event)
     assert other.event_id != first.event_id
@@ -109,22 +116,6 @@ async def test_ticket_opened_by_an_event_without_labels_is_read(predictor: Predi
 async def test_event_without_a_ticket_is_malformed(predictor: Predictor) -> None:
     with pytest.raises(Malformed, match="names no ticket"):
         await answers(predictor, received(TicketReceived(tenant_id="acme", text="退货")))
-
-
-async def test_many_records_are_read_a_hundred_at_a_time_in_order(predictor: Predictor) -> None:
-    sizes: list[int] = []
-
-    def predict(texts: Sequence[str]) -> list[Prediction]:
-        sizes.append(len(texts))
-        return predictor.predict(texts)
-
-    items = [
-        received(TicketReceived(tenant_id="acme", ticket_id=f"t{n}", sequence=1, text="我要退货"), f"e{n}")
-        for n in range(230)
-    ]
-    outgoing = await handlers.on_ticket_inbound(items, predict=predict, clock=StoppedClock())
-    assert sizes == [100, 100, 30]
-    assert [one.key for one in outgoing] == [f"t{n}" for n in range(230)]
 
 
 async def test_labels_are_counted(predictor: Predictor) -> None:

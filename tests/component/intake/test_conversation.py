@@ -129,10 +129,12 @@ async def test_rating_is_replaced_published_when_it_changes_and_listed(intake: I
     for score in (2, 2, 5):
         assert (await intake.post(path, {"score": score}, role="customer", subject="c1")).status_code == 202
     assert [event.score for event in await intake.published("TicketRated")] == [2, 5]
-    listed = (await intake.get("/v1/feedback", role="supervisor", subject="s1")).json()
+    listed = (await intake.get("/v1/feedback/ratings", role="supervisor", subject="s1")).json()
     assert [(item["ticket_id"], item["score"]) for item in listed["items"]] == [(ticket, 5)]
-    assert (await intake.get("/v1/feedback", role="supervisor", subject="s1", tenant="t2")).json()["items"] == []
-    assert (await intake.get("/v1/feedback", role="customer", subject="c1")).status_code == 403
+    assert (await intake.get("/v1/feedback/ratings", role="supervisor", subject="s1", tenant="t2")).json()[
+        "items"
+    ] == []
+    assert (await intake.get("/v1/feedback/ratings", role="customer", subject="c1")).status_code == 403
     for bad in ({"score": 0}, {"score": 6}, {"score": "5"}, {"score": True}, {}):
         assert (await intake.post(path, bad)).status_code == 422
 

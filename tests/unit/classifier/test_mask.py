@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.classifier.domain.mask import is_bank_card, is_identity_card, mask_personal
+from fenliu.masking import is_bank_card, is_identity_card, mask_personal
 
 
 @pytest.mark.parametrize(

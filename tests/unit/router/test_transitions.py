@@ -16,6 +16,7 @@ LEGAL = {
     "queue": "received self_service",
     "self_serve": "received",
     "relabel": "waiting",
+    "correct": "received self_service waiting offered assigned in_progress on_hold resolved",
     "explain": "waiting",
     "move": "waiting",
     "offer": "waiting",

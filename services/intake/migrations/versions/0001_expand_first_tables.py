@@ -16,6 +16,7 @@ def upgrade() -> None:
     _messages()
     _requests()
     _matters()
+    _corrections()
     _ratings()
     _customers()
     _orders()
@@ -145,6 +146,25 @@ def _ratings() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "ticket_id", name="pk_ratings"),
     )
     op.create_index("ix_ratings_rated", "ratings", ["tenant_id", "rated_at", "ticket_id"], unique=False)
+
+
+def _corrections() -> None:
+    op.create_table(
+        "corrections",
+        sa.Column("tenant_id", sa.String(length=128), server_default="", nullable=False),
+        sa.Column("ticket_id", sa.String(length=128), server_default="", nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("labels_before", sa.Text(), nullable=False),
+        sa.Column("labels_after", sa.Text(), nullable=False),
+        sa.Column("corrected_by_role", sa.String(length=16), server_default="", nullable=False),
+        sa.Column("reason", sa.String(length=200), server_default="", nullable=False),
+        sa.Column("model_version", sa.String(length=64), server_default="", nullable=False),
+        sa.Column("corrected_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "ticket_id", "version", name="pk_corrections"),
+    )
+    op.create_index(
+        "ix_corrections_corrected", "corrections", ["tenant_id", "corrected_at", "ticket_id", "version"], unique=False
+    )
 
 
 def _customers() -> None:

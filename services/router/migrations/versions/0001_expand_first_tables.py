@@ -275,6 +275,25 @@ def _ticket_place() -> list[sa.Column[Any]]:
     ]
 
 
+def _ticket_label_sources() -> list[sa.Column[Any]]:
+    return [
+        sa.Column(
+            "corrected",
+            sa.Boolean(),
+            server_default=sa.text("(false)"),
+            nullable=False,
+            comment="a person set the labels",
+        ),
+        sa.Column(
+            "model_version",
+            sa.String(length=64),
+            server_default="",
+            nullable=False,
+            comment="model that gave the labels before any correction",
+        ),
+    ]
+
+
 def _ticket_labels() -> list[sa.Column[Any]]:
     """What is known about it, and what was promised."""
     return [
@@ -291,6 +310,7 @@ def _ticket_labels() -> list[sa.Column[Any]]:
             nullable=False,
             comment="newer labels that were not applied, JSON; empty: none",
         ),
+        *_ticket_label_sources(),
         sa.Column(
             "facts", sa.Text(), server_default="", nullable=False, comment="what routing knows besides the labels, JSON"
         ),

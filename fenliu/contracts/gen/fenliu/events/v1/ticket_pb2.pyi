@@ -270,7 +270,7 @@ class TicketStatusChanged(_message.Message):
     def __init__(self, tenant_id: _Optional[str] = ..., ticket_id: _Optional[str] = ..., state: _Optional[str] = ..., version: _Optional[int] = ..., fence: _Optional[int] = ..., queue_id: _Optional[str] = ..., agent_id: _Optional[str] = ..., agent_name: _Optional[str] = ..., labels: _Optional[_Union[Labels, _Mapping]] = ..., first_response_due_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., resolution_due_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ..., awaited: _Optional[str] = ..., reopen_count: _Optional[int] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., first_responded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., desk_id: _Optional[str] = ..., customer_id: _Optional[str] = ..., repeated: _Optional[bool] = ...) -> None: ...
 
 class TicketRelabelled(_message.Message):
-    __slots__ = ("tenant_id", "ticket_id", "version", "labels_before", "labels_after", "corrected_by", "corrected_at")
+    __slots__ = ("tenant_id", "ticket_id", "version", "labels_before", "labels_after", "corrected_by", "corrected_at", "corrected_by_role", "reason", "model_version")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     TICKET_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -278,6 +278,9 @@ class TicketRelabelled(_message.Message):
     LABELS_AFTER_FIELD_NUMBER: _ClassVar[int]
     CORRECTED_BY_FIELD_NUMBER: _ClassVar[int]
     CORRECTED_AT_FIELD_NUMBER: _ClassVar[int]
+    CORRECTED_BY_ROLE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     tenant_id: str
     ticket_id: str
     version: int
@@ -285,4 +288,7 @@ class TicketRelabelled(_message.Message):
     labels_after: Labels
     corrected_by: str
     corrected_at: _timestamp_pb2.Timestamp
-    def __init__(self, tenant_id: _Optional[str] = ..., ticket_id: _Optional[str] = ..., version: _Optional[int] = ..., labels_before: _Optional[_Union[Labels, _Mapping]] = ..., labels_after: _Optional[_Union[Labels, _Mapping]] = ..., corrected_by: _Optional[str] = ..., corrected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    corrected_by_role: str
+    reason: str
+    model_version: str
+    def __init__(self, tenant_id: _Optional[str] = ..., ticket_id: _Optional[str] = ..., version: _Optional[int] = ..., labels_before: _Optional[_Union[Labels, _Mapping]] = ..., labels_after: _Optional[_Union[Labels, _Mapping]] = ..., corrected_by: _Optional[str] = ..., corrected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., corrected_by_role: _Optional[str] = ..., reason: _Optional[str] = ..., model_version: _Optional[str] = ...) -> None: ...

@@ -1,4 +1,7 @@
-"""Personal data is replaced before text reaches anything that keeps or shows it."""
+"""Personal data is replaced before text reaches anything that keeps or shows it.
+
+Pure, and the same for every service: the classifier reads masked text, and feedback is handed out as it was read.
+"""
 
 from __future__ import annotations
 
