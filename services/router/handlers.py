@@ -20,7 +20,7 @@ from fenliu.contracts import events
 from fenliu.contracts.vocabulary import CATEGORIES, COMPLEXITIES, DEFAULT_DESK, SENTIMENTS, TIERS
 from services.router import metrics
 from services.router.domain import inbound
-from services.router.domain.due import Timers, next_check
+from services.router.domain.due import Timers, timed
 from services.router.domain.queues import TRIAGE, QueueRules
 from services.router.domain.sla import ServiceLevels
 from services.router.domain.ticket import Facts, Labels, Ticket
@@ -88,7 +88,7 @@ async def on_message_added(tx: Transaction, added: Sequence[events.TicketMessage
     def decide(ticket: Ticket, event: events.TicketMessageAdded) -> Change | None:
         return inbound.message(
             ticket, event.author_role, event.author_id, event.visibility, _moment(event.added_at) or tx.now, tx.now,
-            repeat=event.repeat_contact,
+            repeat=event.repeat_contact, levels=context.levels,
         )  # fmt: skip
 
     await _apply(tx, added, decide, context)
@@ -105,7 +105,7 @@ async def on_reopen_requested(
     tx: Transaction, requested: Sequence[events.TicketReopenRequested], *, context: Context
 ) -> None:
     """Queue a resolved ticket again; in any other state the answer is the present state."""
-    await _apply(tx, requested, lambda ticket, _: inbound.reopen(ticket, tx.now), context, answers=True)
+    await _apply(tx, requested, lambda ticket, _: inbound.reopen(ticket, context.levels, tx.now), context, answers=True)
 
 
 async def on_help_requested(
@@ -152,7 +152,7 @@ async def _apply(
         if change is None:
             unmoved[event.ticket_id] = known[event.ticket_id]
             continue
-        change = tickets.with_check(change, next_check(change.after, tx.now, context.timers))
+        change = timed(change, tx.now, context.timers)
         known[event.ticket_id] = change.after
         changes.append(change)
 

@@ -101,7 +101,7 @@ def _timers(settings: RouterSettings, levels: sla.ServiceLevels) -> Timers:
         away_grace=timedelta(seconds=settings.away_grace_s),
         self_service_after=timedelta(hours=settings.self_service_after_h),
         close_after=timedelta(hours=settings.close_after_h),
-        hold=levels.hold,
+        levels=levels,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fenliu.chassis.observability import FAST_BUCKETS, counter, gauge, histogram
 from fenliu.contracts.vocabulary import CATEGORIES, COMPLEXITIES, STATES, TIERS
+from services.router.domain.sla import PARTIES, STEPS
 
 _TIERS = (*TIERS, "unlabelled")
 _SLUGS = (*CATEGORIES, *TIERS, *COMPLEXITIES)
@@ -56,7 +57,25 @@ breaches = counter(
     "fenliu_router_breaches_total",
     "Due times that passed, by tier and clock.",
     reaction="Any urgent one: see the runbook of FenliuServiceLevelBreached.",
-    labels={"tier": _TIERS, "clock": ("first_response", "resolution")},
+    labels={"tier": _TIERS, "clock": ("first_response", "next_response", "resolution")},
+)
+escalations = counter(
+    "fenliu_router_escalations_total",
+    "Steps of the escalation ladder that were taken.",
+    reaction="`notify` without acknowledgement: GET /v1/routing/escalations names the tickets.",
+    labels={"step": STEPS},
+)
+reminders = counter(
+    "fenliu_router_reminders_total",
+    "Awaited parties that were reminded, by party.",
+    reaction="One party stands out: talk to its owner in sla.toml; GET /v1/routing/awaited lists what it owes.",
+    labels={"party": PARTIES},
+)
+awaited_seconds = counter(
+    "fenliu_router_awaited_seconds_total",
+    "Seconds that tickets spent on hold, by who was awaited; counted when the hold ends.",
+    reaction="Compare parties: the largest share is where customers wait because departments wait.",
+    labels={"party": PARTIES},
 )
 waiting = gauge(
     "fenliu_router_waiting_tickets",

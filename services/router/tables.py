@@ -55,7 +55,12 @@ tickets = Table(
     Column("labelled_sequence", BigInteger, **_COUNT, comment="message whose labels are in force or suggested"),
     Column("predicted_min", Float, **_COUNT, comment="minutes of work expected"),
     Column("declined_by", Text, **_TEXT, comment="agents who declined, JSON array; empty: nobody"),
-    Column("breached", Boolean, **_FLAG, comment="the due time that counts has passed and was counted"),
+    Column("missed", String(64), **_TEXT, comment="clocks whose due time has passed and was counted, comma-separated"),
+    Column("escalation", SmallInteger, **_COUNT, comment="steps of the ladder taken for the clock that counts"),
+    Column("acknowledged_by", String(255), **_TEXT, comment="supervisor who took care of the escalation"),
+    Column("reminded", Boolean, **_FLAG, comment="whoever is awaited was reminded"),
+    Column("pinned", Boolean, **_FLAG, comment="given by hand: no clock takes it from its owner"),
+    Column("note", Text, **_TEXT, comment="what the last agent or party had to say to the next"),
     Column("rating", SmallInteger, **_COUNT, comment="1 to 5; 0: not rated"),
     Column("sla_version", String(32), **_TEXT, comment="version of sla.toml under which it was promised"),
     Column("received_at", UtcDateTime, nullable=False, comment="when intake accepted it"),
@@ -64,6 +69,9 @@ tickets = Table(
     Column("first_response_due_at", UtcDateTime),
     Column("resolution_due_at", UtcDateTime),
     Column("first_responded_at", UtcDateTime),
+    Column("next_response_due_at", UtcDateTime, comment="null: no message of the customer is unanswered"),
+    Column("owned_since", UtcDateTime, comment="when its present owner got it"),
+    Column("awaited_since", UtcDateTime, comment="since when it is on hold or resolved"),
     Column("next_check_at", UtcDateTime, comment="when something must have happened; null only when it is over"),
     Column("dirty", Boolean, **_FLAG, comment="changed by somebody else than the dispatcher since it last looked"),
     postgresql_with={"fillfactor": 60},  # room to update a row in its own page, which leaves the indexes alone
@@ -92,6 +100,23 @@ _DUE = text("next_check_at IS NOT NULL")
 Index("ix_tickets_due", tickets.c.next_check_at, postgresql_where=_DUE, sqlite_where=_DUE)
 _DIRTY = text("dirty")
 Index("ix_tickets_dirty", tickets.c.tenant_id, tickets.c.desk_id, postgresql_where=_DIRTY, sqlite_where=_DIRTY)
+_ON_HOLD = text("state = 'on_hold'")
+Index(
+    "ix_tickets_awaited",
+    tickets.c.tenant_id,
+    tickets.c.awaited,
+    tickets.c.awaited_since,
+    postgresql_where=_ON_HOLD,
+    sqlite_where=_ON_HOLD,
+)
+_ESCALATED = text("escalation > 2 AND acknowledged_by = '' AND next_check_at IS NOT NULL")
+Index(
+    "ix_tickets_escalated",
+    tickets.c.tenant_id,
+    tickets.c.ticket_id,
+    postgresql_where=_ESCALATED,
+    sqlite_where=_ESCALATED,
+)
 
 ticket_history = Table(
     "ticket_history",

@@ -56,7 +56,6 @@ class CurrentModel:
         """One prediction per text, in order, all of one version. The model runs in a thread of its own, on at most
         MAX_TEXTS texts at a time, so that heartbeats go on; who comes meanwhile takes turns."""
         predictor = self.predictor
-        predictor = self.predictor
         loop = asyncio.get_running_loop()
         predictions: list[Prediction] = []
         for first in range(0, len(texts), MAX_TEXTS):

@@ -11,8 +11,8 @@ from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Transaction
 from fenliu.chassis.errors import Conflict, Forbidden, Malformed
 from fenliu.chassis.http import Identifier, StrictModel, Text, Whole, problem_responses, require
-from services.router.api.parts import NoSuchAgent, NoSuchQueue, NoSuchTicket, Parts, TicketOut, ticket_out
-from services.router.domain.due import next_check
+from services.router.api.parts import Awaited, NoSuchAgent, NoSuchQueue, NoSuchTicket, Parts, TicketOut, ticket_out
+from services.router.domain.due import timed
 from services.router.domain.ticket import Ticket
 from services.router.domain.transitions import Change, IllegalTransition, Who, apply
 from services.router.store import agents as agent_store
@@ -20,10 +20,6 @@ from services.router.store import queues as queue_store
 from services.router.store import tickets
 
 Action = Literal["accept", "decline", "start", "hold", "resume", "resolve", "transfer"]
-Awaited = Literal[
-    "customer", "carrier", "third_party", "operations", "warehouse", "product", "sales", "finance", "technology"
-]
-
 _DONE: dict[str, tuple[str, ...]] = {
     "accept": ("assigned", "in_progress", "on_hold"),
     "start": ("in_progress", "on_hold"),
@@ -63,9 +59,16 @@ class ActionIn(StrictModel):
     """An action on an assignment."""
 
     fence: Annotated[int, Field(ge=0, lt=2**53), Whole] = Field(description="Fence under which you own the ticket.")
-    awaited: Awaited | None = Field(None, description="hold only: whom you wait for.")
+    awaited: Awaited | None = Field(None, description="hold only: whom you wait for; on hold already: somebody else.")
     queue_id: Identifier | None = Field(None, description="transfer only: queue to give it to.")
-    agent_id: Identifier | None = Field(None, description="transfer only: agent to give it to, if online with room.")
+    agent_id: Identifier | None = Field(
+        None,
+        description="transfer only: agent to give it to, if online with room. From a supervisor it stays there: no "
+        "clock takes it away again.",
+    )
+    note: Annotated[str, Text(2000)] | None = Field(
+        None, description="decline, hold, transfer: what the next one should know; kept with the ticket."
+    )
     reason: Annotated[str, Text(64)] | None = Field(None, description="A slug or a few words; kept in the history.")
 
 
@@ -116,7 +119,7 @@ async def _act(
         change = await _decide(tx, parts, ticket, who, action, body)
     except IllegalTransition as error:
         raise IllegalAction(f"{str(error).capitalize()}.") from error
-    change = tickets.with_check(change, next_check(change.after, tx.now, parts.timers))
+    change = timed(change, tx.now, parts.timers)
     await tickets.record(tx, [change])
     parts.news.after(tx, [change])
     return change.after
@@ -125,7 +128,7 @@ async def _act(
 async def _decide(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, action: Action, body: ActionIn) -> Change:
     if action == "transfer":
         return await _transfer(tx, parts, ticket, who, body)
-    fields: dict[str, Any] = {}
+    fields = _note(body)
     if action == "hold":
         fields["awaited"] = body.awaited
     if action == "decline":
@@ -135,6 +138,10 @@ async def _decide(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, actio
     return apply(ticket, action, who, tx.now, reason=reason, **fields)
 
 
+def _note(body: ActionIn) -> dict[str, Any]:
+    return {} if body.note is None else {"note": body.note}
+
+
 async def _transfer(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, body: ActionIn) -> Change:
     if body.queue_id is not None:
         overrides = await queue_store.load_overrides(tx, ticket.tenant_id)
@@ -142,8 +149,9 @@ async def _transfer(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, bod
             raise NoSuchQueue()
         action = "move" if ticket.state == "waiting" else "return"
         return apply(
-            ticket, action, who, tx.now, reason=body.reason or "transferred", queue_id=body.queue_id, declined_by=()
-        )
+            ticket, action, who, tx.now, reason=body.reason or "transferred", queue_id=body.queue_id, declined_by=(),
+            **_note(body),
+        )  # fmt: skip
     target = await agent_store.load_agent(tx, ticket.tenant_id, body.agent_id or "", lock=True)
     if target is None:
         raise NoSuchAgent()
@@ -152,5 +160,5 @@ async def _transfer(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, bod
     action = "assign" if ticket.state == "waiting" else "give"
     return apply(
         ticket, action, who, tx.now, reason=body.reason or "transferred", agent_id=target.agent_id,
-        agent_name=target.name,
+        agent_name=target.name, pinned=who == "supervisor", **_note(body),
     )  # fmt: skip

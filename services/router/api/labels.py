@@ -15,14 +15,14 @@ from fenliu.contracts.vocabulary import CATEGORIES, COMPLEXITIES, TIERS
 from services.router import metrics
 from services.router.api.parts import NoSuchTicket, Parts, TicketOut, ticket_out
 from services.router.domain.correction import CORRECTABLE, Correction, correct
-from services.router.domain.due import next_check
-from services.router.domain.ticket import Ticket
+from services.router.domain.due import timed
+from services.router.domain.ticket import OWNED, Ticket
 from services.router.domain.transitions import Change, IllegalTransition
 from services.router.store import tickets
 from services.router.store.snapshots import emit_relabelled
 
-_FOLLOW_DUE_TIMES = ("waiting", "assigned", "in_progress")
-"""States that are looked at again when a due time comes; an offer, a hold and the end have times of their own."""
+_FOLLOW_DUE_TIMES = ("waiting", *OWNED)
+"""States that are looked at again when a due time comes."""
 
 
 class StaleVersion(Conflict):
@@ -102,7 +102,7 @@ async def _correct(tx: Transaction, parts: Parts, caller: Principal, ticket_id: 
     if change is None:
         return ticket
     if change.after.state in _FOLLOW_DUE_TIMES:
-        change = tickets.with_check(change, next_check(change.after, tx.now, parts.timers))
+        change = timed(change, tx.now, parts.timers)
     await tickets.record(tx, [change])
     emit_relabelled(tx, change.before, change.after, by=caller.subject, role=_role(caller), reason=body.reason or "")
     parts.news.after(tx, [change])

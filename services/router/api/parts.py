@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -12,12 +13,18 @@ from fenliu.chassis.db import Database
 from fenliu.chassis.errors import Forbidden, NotFound
 from services.router.domain.due import Timers
 from services.router.domain.queues import QueueRules
-from services.router.domain.sla import ServiceLevels
+from services.router.domain.sla import STEPS, ServiceLevels
 from services.router.domain.ticket import Labels, Ticket
 from services.router.store.news import News
 
 READERS = ("agent", "supervisor", "integration")
 """Who may look. `admin` may always."""
+
+
+Awaited = Literal[
+    "customer", "carrier", "third_party", "operations", "warehouse", "product", "sales", "finance", "technology"
+]
+"""Who can be awaited; the same as sla.PARTIES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,14 @@ class TicketOut(BaseModel):
     resolution_due_at: datetime | None
     first_responded_at: datetime | None
     offered_until: datetime | None = Field(description="When an offer lapses; null in other states.")
+    next_response_due_at: datetime | None = Field(description="When the customer's last message must be answered.")
     breached: bool = Field(description="A due time has passed.")
+    missed: list[str] = Field(description="Clocks that ran out: first_response, next_response, resolution.")
+    awaited_since: datetime | None = Field(description="Since when it is on hold or resolved.")
+    escalation: str | None = Field(description="Last step of the ladder: warn, widen, notify, second_line, overflow.")
+    acknowledged_by: str | None = Field(description="Supervisor who took care of the escalation.")
+    pinned: bool = Field(description="A supervisor gave it to its owner; no clock takes it away.")
+    note: str | None = Field(description="What the last agent or party had to say to the next.")
 
 
 def ticket_out(ticket: Ticket) -> TicketOut:
@@ -124,7 +138,14 @@ def ticket_out(ticket: Ticket) -> TicketOut:
         resolution_due_at=ticket.resolution_due_at,
         first_responded_at=ticket.first_responded_at,
         offered_until=ticket.next_check_at if ticket.state == "offered" else None,
-        breached=ticket.breached,
+        next_response_due_at=ticket.next_response_due_at,
+        breached=bool(ticket.missed),
+        missed=list(ticket.missed),
+        awaited_since=ticket.awaited_since,
+        escalation=STEPS[ticket.escalation - 1] if ticket.escalation else None,
+        acknowledged_by=ticket.acknowledged_by or None,
+        pinned=ticket.pinned,
+        note=ticket.note or None,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.router.domain.due import breaches_at
+from services.router.domain.clocks import clocks
 from services.router.domain.eligibility import ABOUT_TO_BE_ASSIGNED
 from services.router.domain.queues import TRIAGE, QueueRules
 from services.router.domain.sla import ServiceLevels
@@ -48,21 +48,22 @@ def correct(
         return None
     waits = ticket.state in ("received", "waiting")
     queue_id = _queue(ticket, labels, rules) if waits else ticket.queue_id
-    first, last = levels.due(ticket.received_at, ticket.facts.customer_class, labels.tier)
+    first, last = levels.due(ticket.received_at, ticket.facts.customer_class, labels.tier, ticket.facts.region)
     settled = ticket.state == "resolved"
     after = replace(
         ticket,
         first_response_due_at=ticket.first_response_due_at if settled else first,
         resolution_due_at=ticket.resolution_due_at if settled else last,
     )
-    due = breaches_at(after)
+    due = dict(clocks(after))
+    missed = tuple(clock for clock in ticket.missed if due.get(clock, now) <= now)
     return apply(
         ticket, "correct", who, now, reason=ABOUT_TO_BE_ASSIGNED if waits else ticket.reason,
         labels=labels, corrected=True, suggestion=None, queue_id=queue_id, predicted_min=rules.minutes(labels),
         declined_by=ticket.declined_by if queue_id == ticket.queue_id else (),
         first_response_due_at=after.first_response_due_at, resolution_due_at=after.resolution_due_at,
         sla_version=ticket.sla_version if settled else levels.version,
-        breached=ticket.breached and due is not None and due <= now,
+        missed=missed, escalation=ticket.escalation if missed else 0,
     )  # fmt: skip
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from services.router.domain.clocks import (
+    NOTIFIED,
+    carried_on,
+    hold_ends,
+    hold_of,
+    next_breach,
+    next_step,
+    silent_at,
+)
 from services.router.domain.eligibility import ABOUT_TO_BE_ASSIGNED, ALL_DECLINED
 from services.router.domain.queues import TRIAGE
-from services.router.domain.sla import ServiceLevels
-from services.router.domain.ticket import OWNED, Agent, Ticket
+from services.router.domain.sla import STEPS, ServiceLevels
+from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change, apply
 
 
@@ -22,8 +30,8 @@ class Timers:
     away_grace          work under way stays with an agent who is away or offline for this long.
     self_service_after  self-service without an answer until the ticket is closed.
     close_after         resolved until closed.
-    look_again          how often a ticket is looked at whose due times have all passed.
-    hold                longest on_hold by who is awaited; from sla.toml.
+    look_again          how often a ticket is looked at for which nothing else is due.
+    levels              service levels; None leaves targets, ladder and silence out.
     """
 
     triage_after: timedelta = timedelta(seconds=30)
@@ -32,7 +40,18 @@ class Timers:
     self_service_after: timedelta = timedelta(hours=72)
     close_after: timedelta = timedelta(hours=72)
     look_again: timedelta = timedelta(hours=1)
-    hold: Mapping[str, timedelta] | None = None
+    levels: ServiceLevels | None = None
+
+
+def timed(change: Change, now: datetime, timers: Timers) -> Change:
+    """The change with its clocks carried on and with the time at which the ticket must be looked at next."""
+    if change.before.state == change.after.state == "offered":
+        return change  # whatever happens meanwhile, the offer lapses when it was said to
+    if timers.levels is not None:
+        change = carried_on(change, now, timers.levels)
+    return Change(
+        change.before, replace(change.after, next_check_at=next_check(change.after, now, timers)), change.action
+    )
 
 
 def next_check(ticket: Ticket, now: datetime, timers: Timers) -> datetime | None:
@@ -41,21 +60,29 @@ def next_check(ticket: Ticket, now: datetime, timers: Timers) -> datetime | None
         return now + timers.triage_after
     if ticket.state == "self_service":
         return now + timers.self_service_after
-    if ticket.state == "on_hold":
-        return now + (timers.hold or {}).get(ticket.awaited, timedelta(days=3))
     if ticket.state == "resolved":
         return now + timers.close_after
     if ticket.state in ("closed", "cancelled"):
         return None
-    breach = now + timers.look_again if ticket.breached else breaches_at(ticket) or now + timers.look_again
+    times = _times(ticket, timers.levels)
     if ticket.state == "waiting":
-        return min(now + timers.explain_after, max(breach, now))
-    return max(breach, now)
+        times.append(now + timers.explain_after)
+    return max(min(times, default=now + timers.look_again), now)
 
 
-def breaches_at(ticket: Ticket) -> datetime | None:
-    """The due time that counts now: the first response's until it was given, then the resolution's."""
-    return ticket.resolution_due_at if ticket.first_responded_at else ticket.first_response_due_at
+def _times(ticket: Ticket, levels: ServiceLevels | None) -> list[datetime]:
+    """When clocks, ladder, hold and silence next ask for something."""
+    times: list[datetime] = []
+    if breach := next_breach(ticket):
+        times.append(breach[1])
+    if ticket.state == "on_hold":
+        times += [at for at in hold_ends(ticket, levels) if at is not None]
+    if levels is not None:
+        if step := next_step(ticket, levels):
+            times.append(step[1])
+        if (silent := silent_at(ticket, levels)) is not None:
+            times.append(silent)
+    return times
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +99,31 @@ def look(ticket: Ticket, agent: Agent | None, why: str, now: datetime, timers: T
     agent  its owner; None where it has none or the owner is unknown.
     why    why it waits, see eligibility.why_waiting; only read in the state waiting.
     """
-    change = _by_state(ticket, agent, why, now, timers, levels)
-    if change is None and _is_breached(ticket, now):
-        change = apply(ticket, "breach", "clock", now, reason=ticket.reason, breached=True)
+    change = _by_state(ticket, agent, why, now, timers, levels) or _by_clock(ticket, now, levels)
+    if change is not None:
+        change = timed(change, now, timers)
     after = change.after if change else ticket
     if after.state == "waiting" and ticket.state == "waiting":
-        breach = breaches_at(after)
-        again = now + timers.look_again if after.breached or breach is None else breach
         unsettled = after.reason in (ABOUT_TO_BE_ASSIGNED, ALL_DECLINED)
-        return Look(
-            change, min(now + timers.explain_after * 6, again) if unsettled else min(now + timers.look_again, again)
-        )
-    return Look(change, next_check(after, now, timers))
+        pause = timers.explain_after * 6 if unsettled else timers.look_again
+        return Look(change, max(min(now + pause, *_times(after, levels), now + timers.look_again), now))
+    return Look(change, after.next_check_at if change else next_check(after, now, timers))
 
 
-def _is_breached(ticket: Ticket, now: datetime) -> bool:
-    due = breaches_at(ticket)
-    counts = ticket.state == "waiting" or ticket.state in OWNED
-    return counts and not ticket.breached and due is not None and due <= now
+def _by_clock(ticket: Ticket, now: datetime, levels: ServiceLevels) -> Change | None:
+    """A due time that has passed is counted once; then the ladder, a rung at a time."""
+    breach = next_breach(ticket)
+    if breach is not None and breach[1] <= now:
+        return apply(ticket, "breach", "clock", now, reason=ticket.reason, missed=(*ticket.missed, breach[0]))
+    step = next_step(ticket, levels)
+    if step is None or step[1] > now:
+        return None
+    number, name = step[0], STEPS[step[0] - 1]
+    if queue_id := levels.queues.get(name):
+        return apply(
+            ticket, name, "clock", now, reason=name, escalation=number, queue_id=queue_id, declined_by=()
+        )  # fmt: skip
+    return apply(ticket, name, "clock", now, reason=ticket.reason, escalation=number)
 
 
 def _by_state(
@@ -109,17 +143,34 @@ def _by_state(
         declined = (*ticket.declined_by, ticket.agent_id)
         return apply(ticket, "lapse", "clock", now, reason="offer_lapsed", declined_by=declined)
     if ticket.state == "on_hold":
-        return apply(ticket, "resume", "clock", now, reason="hold_expired")
+        return _by_hold(ticket, now, levels)
     if ticket.state == "self_service":
         return apply(ticket, "close", "clock", now, reason="self_service_unanswered")
     if ticket.state == "resolved":
         return apply(ticket, "close", "clock", now, reason="not_reopened")
+    silent = silent_at(ticket, levels)
+    if silent is not None and silent <= now:
+        asked = tuple(dict.fromkeys((*ticket.declined_by, ticket.agent_id)))
+        return apply(ticket, "requeue", "clock", now, reason="agent_silent", declined_by=asked)
     return release(ticket, agent, now, timers)
 
 
+def _by_hold(ticket: Ticket, now: datetime, levels: ServiceLevels) -> Change | None:
+    remind, end = hold_ends(ticket, levels)
+    if end <= now:
+        told = {"escalation": NOTIFIED, "acknowledged_by": ""} if hold_of(ticket, levels).supervisor else {}
+        return apply(ticket, "resume", "clock", now, reason="hold_expired", **told)
+    if remind is not None and remind <= now:
+        return apply(ticket, "remind", "clock", now, reason=ticket.reason, reminded=True)
+    return None
+
+
 def release(ticket: Ticket, agent: Agent | None, now: datetime, timers: Timers) -> Change | None:
-    """Take work from an agent who is not there: at once if untouched, after the grace if under way. On hold stays."""
+    """Take work from an agent who is not there: at once if untouched, after the grace if under way. On hold
+    stays, and so does what a supervisor gave to that agent by hand."""
     if ticket.state not in ("offered", "assigned", "in_progress") or (agent and agent.presence == "online"):
+        return None
+    if ticket.pinned and agent is not None:
         return None
     since = agent.presence_at if agent else None
     if ticket.state == "in_progress" and since is not None and since + timers.away_grace > now:

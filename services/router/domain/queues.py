@@ -85,15 +85,18 @@ class QueueRules:
         complexity = labels.complexity if labels else "simple"
         return self.predicted_min.get(complexity, self.predicted_min["simple"])
 
-    def requirement(self, queue: Queue, labels: Labels | None, language_hint: str) -> Requirement:
-        """What an agent needs for a ticket with these labels in this queue."""
+    def requirement(
+        self, queue: Queue, labels: Labels | None, language_hint: str, *, widened: bool = False
+    ) -> Requirement:
+        """What an agent needs for a ticket with these labels in this queue. widened: any level and seniority will do,
+        because the ticket has waited for too long."""
         complexity = labels.complexity if labels else "simple"
         language = (labels.language if labels else "") or language_hint
         level = queue.level + self.level_by_complexity.get(complexity, 0.0) if queue.skill else 0.0
         return Requirement(
             skill=queue.skill,
-            level=min(level, 1.0),
-            seniority=SENIORITY.get(complexity, 0.0),
+            level=0.0 if widened else min(level, 1.0),
+            seniority=0.0 if widened else SENIORITY.get(complexity, 0.0),
             language=language.split("-")[0].lower(),
         )
 

@@ -65,7 +65,15 @@ class Ticket:
     declined_by        agents who declined it; they are not asked again.
     next_check_at      when something must have happened; None only in terminal states.
     waiting_since      when it entered the state waiting, kept over re-queueing so that age is not lost.
-    breached           a due time has passed; counted once.
+    missed             clocks whose due time has passed and was counted: first_response, next_response, resolution.
+    next_response_due_at  when the customer's last message must be answered; None where none is open.
+    owned_since        when its present owner got it.
+    awaited_since      since when it is on hold for `awaited`, or resolved; else None.
+    reminded           whoever is awaited was reminded.
+    escalation         how many steps of sla.STEPS were taken or passed over for the clock that counts.
+    acknowledged_by    the supervisor who took care of the escalation; "" is nobody.
+    pinned             a supervisor gave it to its owner by hand: no clock takes it away again.
+    note               what the last agent or party had to say to the next.
     """
 
     tenant_id: str
@@ -90,7 +98,7 @@ class Ticket:
     labelled_sequence: int = 0
     predicted_min: float = 0.0
     declined_by: tuple[str, ...] = ()
-    breached: bool = False
+    missed: tuple[str, ...] = ()
     changed_at: datetime | None = None
     waiting_since: datetime | None = None
     first_response_due_at: datetime | None = None
@@ -99,6 +107,19 @@ class Ticket:
     next_check_at: datetime | None = None
     sla_version: str = ""
     rating: int = 0
+    next_response_due_at: datetime | None = None
+    owned_since: datetime | None = None
+    awaited_since: datetime | None = None
+    reminded: bool = False
+    escalation: int = 0
+    acknowledged_by: str = ""
+    pinned: bool = False
+    note: str = ""
+
+    @property
+    def paused(self) -> bool:
+        """True while the customer's clocks stand still: it is the customer's turn."""
+        return self.state == "resolved" or (self.state == "on_hold" and self.awaited == "customer")
 
     @property
     def desk(self) -> tuple[str, str]:

@@ -26,8 +26,8 @@ STATES = (
     "cancelled",
 )
 
-Who = Literal["dispatcher", "owner", "agent", "supervisor", "customer", "clock", "classifier"]
-"""agent is one who need not own the ticket."""
+Who = Literal["dispatcher", "owner", "agent", "supervisor", "customer", "clock", "classifier", "party"]
+"""agent is one who need not own the ticket; party is who is awaited while it is on hold."""
 Owner = Literal["keep", "take", "drop", "swap"]
 
 
@@ -78,15 +78,22 @@ _LIST = [
     *_rows("lapse", "offered", "waiting", "clock", "drop"),
     *_rows("requeue", _OWNED, "waiting", "clock", "drop"),
     *_rows("start", "offered assigned", "in_progress", "owner supervisor"),
-    *_rows("hold", "assigned in_progress", "on_hold", "owner supervisor"),
-    *_rows("resume", "on_hold", "in_progress", "owner supervisor customer clock"),
+    *_rows("hold", "assigned in_progress on_hold", "on_hold", "owner supervisor"),
+    *_rows("resume", "on_hold", "in_progress", "owner supervisor customer clock party"),
+    *_rows("remind", "on_hold", "on_hold", "clock"),
     *[
         row
         for state in STATES
         if state not in TERMINAL
         for row in _rows("note", state, state, "owner supervisor customer classifier clock")
     ],
-    *[row for state in ("waiting", *_OWNED.split()) for row in _rows("breach", state, state, "clock")],
+    *[
+        row
+        for state in ("waiting", *_OWNED.split())
+        for action, who in (("breach", "clock"), ("warn", "clock"), ("notify", "clock"), ("acknowledge", "supervisor"))
+        for row in _rows(action, state, state, who)
+    ],
+    *[row for action in ("widen", "second_line", "overflow") for row in _rows(action, "waiting", "waiting", "clock")],
     *_rows("resolve", "assigned in_progress on_hold", "resolved", "owner supervisor", "drop"),
     *_rows("confirm", "received self_service waiting", "resolved", "customer"),
     *_rows("confirm", _OWNED, "resolved", "customer", "drop"),
@@ -156,9 +163,11 @@ def _effects(ticket: Ticket, row: Transition, now: datetime, reason: str, fields
     if row.owner in ("take", "swap"):
         if not fields.get("agent_id"):
             raise ValueError(f"{row.action} needs the agent who gets the ticket")
-        changed["fence"] = ticket.fence + 1
-    elif row.owner == "drop" and row.target != "resolved":
-        changed |= {"fence": ticket.fence + 1, "agent_id": "", "agent_name": ""}
+        changed |= {"fence": ticket.fence + 1, "owned_since": now, "pinned": False}
+    elif row.owner == "drop":
+        changed |= {"owned_since": None, "pinned": False}
+        if row.target != "resolved":
+            changed |= {"fence": ticket.fence + 1, "agent_id": "", "agent_name": ""}
     if row.action == "reopen":
         changed |= {
             "fence": ticket.fence + 1,
@@ -170,6 +179,10 @@ def _effects(ticket: Ticket, row: Transition, now: datetime, reason: str, fields
         changed["waiting_since"] = now if row.action in ("queue", "reopen") else ticket.waiting_since or now
     if row.source == row.target:
         changed["awaited"] = ticket.awaited
+    if row.target not in ("on_hold", "resolved"):
+        changed |= {"awaited_since": None, "reminded": False}
+    elif row.action in ("hold", "resolve", "confirm"):
+        changed |= {"awaited_since": now, "reminded": False}
     if row.target in TERMINAL:
         changed["next_check_at"] = None
     return changed | fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, func, or_, select, text
 
 from fenliu.chassis.db import Transaction
 from services.router.domain.ticket import OWNED, Ticket
@@ -66,6 +66,31 @@ async def list_waiting(
         query = query.where(or_(tickets.c.waiting_since > since, later))
     ordered = query.order_by(tickets.c.waiting_since, tickets.c.ticket_id).limit(limit)
     return [ticket_of(row) for row in await tx.execute(ordered)]
+
+
+async def list_awaited(
+    tx: Transaction, tenant_id: str, party: str, *, after: tuple[datetime, str] | None, limit: int
+) -> list[Ticket]:
+    """Tickets on hold for this party, the one that waits longest first."""
+    query = select(*TICKET_COLUMNS).where(
+        tickets.c.state == "on_hold", tickets.c.tenant_id == tenant_id, tickets.c.awaited == party
+    )
+    if after is not None:
+        since, ticket_id = after
+        later = and_(tickets.c.awaited_since == since, tickets.c.ticket_id > ticket_id)
+        query = query.where(or_(tickets.c.awaited_since > since, later))
+    ordered = query.order_by(tickets.c.awaited_since, tickets.c.ticket_id).limit(limit)
+    return [ticket_of(row) for row in await tx.execute(ordered)]
+
+
+async def list_escalated(tx: Transaction, tenant_id: str, *, after: str, limit: int) -> list[Ticket]:
+    """Open tickets about which a supervisor was told and that nobody has acknowledged, by id."""
+    query = select(*TICKET_COLUMNS).where(
+        text("escalation > 2 AND acknowledged_by = '' AND next_check_at IS NOT NULL"),  # as the partial index says
+        tickets.c.tenant_id == tenant_id,
+        tickets.c.ticket_id > after,
+    )
+    return [ticket_of(row) for row in await tx.execute(query.order_by(tickets.c.ticket_id).limit(limit))]
 
 
 async def count_waiting(tx: Transaction, tenant_id: str | None = None) -> list[Waiters]:

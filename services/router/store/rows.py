@@ -28,6 +28,7 @@ _LABELS = TICKET_FIELDS.index("labels")
 _SUGGESTION = TICKET_FIELDS.index("suggestion")
 _FACTS = TICKET_FIELDS.index("facts")
 _DECLINED = TICKET_FIELDS.index("declined_by")
+_MISSED = TICKET_FIELDS.index("missed")
 _SKILLS = AGENT_FIELDS.index("skills")
 _LANGUAGES = AGENT_FIELDS.index("languages")
 
@@ -39,6 +40,7 @@ def ticket_of(row: Sequence[Any]) -> Ticket:
     values[_SUGGESTION] = Labels(**orjson.loads(values[_SUGGESTION])) if values[_SUGGESTION] else None
     values[_FACTS] = Facts(**orjson.loads(values[_FACTS])) if values[_FACTS] else Facts()
     values[_DECLINED] = tuple(orjson.loads(values[_DECLINED])) if values[_DECLINED] else ()
+    values[_MISSED] = tuple(values[_MISSED].split(",")) if values[_MISSED] else ()
     return Ticket(*values)
 
 
@@ -52,6 +54,8 @@ def _stored(name: str, value: Any) -> Any:
         return "" if value is None else _compact(value)
     if name == "facts":
         return _compact(value)
+    if name == "missed":
+        return ",".join(value)
     if name == "declined_by":
         return orjson.dumps(value).decode() if value else ""
     return value

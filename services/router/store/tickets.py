@@ -10,6 +10,8 @@ from functools import cache
 from sqlalchemy import Update, and_, bindparam, case, or_, select, update
 
 from fenliu.chassis.db import Transaction, in_keys, padded
+from services.router import metrics
+from services.router.domain.sla import PARTIES
 from services.router.domain.ticket import OWNED, Facts, Ticket
 from services.router.domain.transitions import Change
 from services.router.store.rows import TICKET_COLUMNS, TICKET_FIELDS, column_values, ticket_of
@@ -93,6 +95,19 @@ async def record(tx: Transaction, changes: Sequence[Change], *, by_dispatcher: b
     await _update_agents(tx, folded, by_dispatcher)
     for change in changes:
         emit_ticket(tx, change.after)
+    if ended := [change for change in changes if _ends_hold(change)]:
+        tx.after_commit(_count_awaited, ended)
+
+
+def _ends_hold(change: Change) -> bool:
+    return change.before.state == "on_hold" and change.after.awaited_since != change.before.awaited_since
+
+
+def _count_awaited(ended: Sequence[Change]) -> None:
+    for change in ended:
+        before, at = change.before, change.after.changed_at
+        if before.awaited in PARTIES and before.awaited_since is not None and at is not None:
+            metrics.awaited_seconds.inc((at - before.awaited_since).total_seconds(), party=before.awaited)
 
 
 async def _update_tickets(tx: Transaction, changes: Sequence[Change], by_dispatcher: bool) -> None:

@@ -19,7 +19,7 @@ from fenliu.chassis.db import Database, DatabaseUnavailable, Transaction
 from fenliu.chassis.observability import get_logger
 from fenliu.chassis.worker import Loop
 from services.router import metrics
-from services.router.domain.due import Timers, next_check
+from services.router.domain.due import Timers, timed
 from services.router.domain.engine import Decision
 from services.router.domain.queues import Queue, QueueRules
 from services.router.domain.ticket import Agent, Ticket
@@ -264,7 +264,7 @@ class Dispatcher:
         )  # fmt: skip
         if decision.mode == "offer":
             return tickets.with_check(change, tx.now + timedelta(seconds=decision.offer_timeout_s))
-        return tickets.with_check(change, next_check(change.after, tx.now, self._timers))
+        return timed(change, tx.now, self._timers)
 
     def _learn(
         self, mirror: Mirror, decisions: Sequence[Decision], won: set[str], staff: dict[str, Agent],

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 
 from fenliu.chassis.db import Database, Transaction
 from services.router import metrics
-from services.router.domain.due import Timers, look, next_check, release, release_check
+from services.router.domain.clocks import WIDENED
+from services.router.domain.due import Timers, look, release, release_check, timed
 from services.router.domain.eligibility import why_waiting
 from services.router.domain.queues import GENERAL, Queue, QueueRules
-from services.router.domain.sla import ServiceLevels
+from services.router.domain.sla import STEPS, ServiceLevels
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change
 from services.router.store import agents as agent_store
@@ -73,7 +74,7 @@ class DueTimes:
                 continue
             change = release(ticket, now_is, tx.now, self._timers)
             if change is not None:
-                changes.append(tickets.with_check(change, next_check(change.after, tx.now, self._timers)))
+                changes.append(timed(change, tx.now, self._timers))
             elif now_is.presence != "online" and (at := release_check(ticket, now_is, self._timers)):
                 checks[ticket.ticket_id] = at
         await self._record(tx, changes)
@@ -118,7 +119,10 @@ class DueTimes:
                 if ticket.desk != desk:
                     continue
                 needed = self._rules.requirement(
-                    self._queue(ticket, overrides), ticket.labels, ticket.facts.language_hint
+                    self._queue(ticket, overrides),
+                    ticket.labels,
+                    ticket.facts.language_hint,
+                    widened=ticket.escalation >= WIDENED,
                 )
                 key = (needed, ticket.declined_by)
                 if key not in known:
@@ -152,5 +156,8 @@ def _count(changes: list[Change]) -> None:
             metrics.requeued.inc()
         elif change.action == "breach":
             tier = change.after.labels.tier if change.after.labels else "unlabelled"
-            clock = "resolution" if change.after.first_responded_at else "first_response"
-            metrics.breaches.inc(tier=tier, clock=clock)
+            metrics.breaches.inc(tier=tier, clock=change.after.missed[-1])
+        elif change.action in STEPS:
+            metrics.escalations.inc(step=change.action)
+        elif change.action == "remind":
+            metrics.reminders.inc(party=change.after.awaited)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from services.router.domain.clocks import WIDENED
 from services.router.domain.engine import Decision, plan
 from services.router.domain.policies import POLICIES
 from services.router.domain.pool import Agents, Waiting, Work
@@ -82,7 +83,9 @@ class Mirror:
             ticket_id=ticket.ticket_id,
             queue_id=ticket.queue_id,
             version=ticket.version,
-            needed=self._rules.requirement(queue, ticket.labels, ticket.facts.language_hint),
+            needed=self._rules.requirement(
+                queue, ticket.labels, ticket.facts.language_hint, widened=ticket.escalation >= WIDENED
+            ),
             policy=queue.policy if queue.policy in POLICIES else "earliest_deadline",
             mode=queue.mode,
             offer_timeout_s=queue.offer_timeout_s,

@@ -55,7 +55,7 @@ class World:
             categories=vocabulary.CATEGORIES,
             policies=POLICIES,
         )
-        self.timers = Timers(hold=self.levels.hold)
+        self.timers = Timers(levels=self.levels)
         self.news = News()
         self.db = Database(url, outbox=Outbox("router"), clock=clock)
         self.context = handlers.Context(self.rules, self.levels, self.timers, self.news)

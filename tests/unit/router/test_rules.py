@@ -37,9 +37,16 @@ def test_due_unknown_class_and_tier_get_the_standard_promise() -> None:
     [
         ("urgent = { first_response_min = 30,", "urgent = { first_response_min = 0,", "above 0"),
         ("urgent = { first_response_min = 30,", "urgent = { first_response_min = 130,", "urgent <= priority"),
+        ("next_response_min = 30,", "next_response_min = 0,", "above 0"),
+        ("warn = 0.75", "warn = 1.75", "do not fall"),
+        ('overflow_queue = "overflow"', "", "overflow_queue is missing"),
+        ('calendar = "always"', 'calendar = "never"', "unknown calendar never"),
+        ("remind_min = 720", "remind_min = 7200", "remind_min"),
+        ("silence = 0.5", "silence = 5", "silence"),
+        ("[hold.warehouse]", "[hold.wherehouse]", "must be one of"),
         ("[targets.standard]", "[targets.ordinary]", "class standard is missing"),
-        ('version = "2026-11-1"', 'version = ""', "version is missing"),
-        ("customer = 4320", "nobody = 4320", "must name customer"),
+        ('version = "2026-11-2"', 'version = ""', "version is missing"),
+        ("[hold.customer]", "[hold.nobody]", "must name customer"),
     ],
 )
 def test_sla_that_makes_no_sense_is_refused_with_its_fault(old: str, new: str, fault: str) -> None:

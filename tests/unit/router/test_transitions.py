@@ -26,7 +26,14 @@ LEGAL = {
     "lapse": "offered",
     "requeue": "offered assigned in_progress on_hold",
     "start": "offered assigned",
-    "hold": "assigned in_progress",
+    "hold": "assigned in_progress on_hold",
+    "remind": "on_hold",
+    "warn": "waiting offered assigned in_progress on_hold",
+    "notify": "waiting offered assigned in_progress on_hold",
+    "acknowledge": "waiting offered assigned in_progress on_hold",
+    "widen": "waiting",
+    "second_line": "waiting",
+    "overflow": "waiting",
     "resume": "on_hold",
     "note": "received self_service waiting offered assigned in_progress on_hold resolved",
     "breach": "waiting offered assigned in_progress on_hold",
@@ -74,7 +81,7 @@ def test_transition_grows_version_by_one_and_fence_exactly_when_owner_changes(ro
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: f"{row.action}-{row.source}")
 def test_transition_refuses_everybody_who_is_not_named(row: transitions.Transition) -> None:
-    everybody = {"dispatcher", "owner", "supervisor", "customer", "clock", "classifier"}
+    everybody = {"dispatcher", "owner", "supervisor", "customer", "clock", "classifier", "party"}
     for who in everybody - row.who:
         with pytest.raises(IllegalTransition):
             apply(ticket(row.source), row.action, who, NOW, agent_id="a2")  # type: ignore[arg-type]

@@ -251,6 +251,7 @@ def _tickets() -> None:
         "tickets",
         *_ticket_place(),
         *_ticket_labels(),
+        *_ticket_escalation(),
         *_ticket_times(),
         sa.PrimaryKeyConstraint("ticket_id"),
         postgresql_with={"fillfactor": 60},
@@ -336,13 +337,6 @@ def _ticket_labels() -> list[sa.Column[Any]]:
             nullable=False,
             comment="agents who declined, JSON array; empty: nobody",
         ),
-        sa.Column(
-            "breached",
-            sa.Boolean(),
-            server_default=sa.text("(false)"),
-            nullable=False,
-            comment="the due time that counts has passed and was counted",
-        ),
         sa.Column("rating", sa.SmallInteger(), server_default="0", nullable=False, comment="1 to 5; 0: not rated"),
         sa.Column(
             "sla_version",
@@ -350,6 +344,54 @@ def _ticket_labels() -> list[sa.Column[Any]]:
             server_default="",
             nullable=False,
             comment="version of sla.toml under which it was promised",
+        ),
+    ]
+
+
+def _ticket_escalation() -> list[sa.Column[Any]]:
+    """What was missed, who was told, what was done by hand."""
+    return [
+        sa.Column(
+            "missed",
+            sa.String(length=64),
+            server_default="",
+            nullable=False,
+            comment="clocks whose due time has passed and was counted, comma-separated",
+        ),
+        sa.Column(
+            "escalation",
+            sa.SmallInteger(),
+            server_default="0",
+            nullable=False,
+            comment="steps of the ladder taken for the clock that counts",
+        ),
+        sa.Column(
+            "acknowledged_by",
+            sa.String(length=255),
+            server_default="",
+            nullable=False,
+            comment="supervisor who took care of the escalation",
+        ),
+        sa.Column(
+            "reminded",
+            sa.Boolean(),
+            server_default=sa.text("(false)"),
+            nullable=False,
+            comment="whoever is awaited was reminded",
+        ),
+        sa.Column(
+            "pinned",
+            sa.Boolean(),
+            server_default=sa.text("(false)"),
+            nullable=False,
+            comment="given by hand: no clock takes it from its owner",
+        ),
+        sa.Column(
+            "note",
+            sa.Text(),
+            server_default="",
+            nullable=False,
+            comment="what the last agent or party had to say to the next",
         ),
     ]
 
@@ -363,6 +405,19 @@ def _ticket_times() -> list[sa.Column[Any]]:
         sa.Column("first_response_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resolution_due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("first_responded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "next_response_due_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="null: no message of the customer is unanswered",
+        ),
+        sa.Column("owned_since", sa.DateTime(timezone=True), nullable=True, comment="when its present owner got it"),
+        sa.Column(
+            "awaited_since",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="since when it is on hold or resolved",
+        ),
         sa.Column(
             "next_check_at",
             sa.DateTime(timezone=True),
@@ -387,6 +442,22 @@ def _tickets_indexes() -> None:
         unique=False,
         postgresql_where=sa.text("state IN ('offered', 'assigned', 'in_progress', 'on_hold')"),
         sqlite_where=sa.text("state IN ('offered', 'assigned', 'in_progress', 'on_hold')"),
+    )
+    op.create_index(
+        "ix_tickets_awaited",
+        "tickets",
+        ["tenant_id", "awaited", "awaited_since"],
+        unique=False,
+        postgresql_where=sa.text("state = 'on_hold'"),
+        sqlite_where=sa.text("state = 'on_hold'"),
+    )
+    op.create_index(
+        "ix_tickets_escalated",
+        "tickets",
+        ["tenant_id", "ticket_id"],
+        unique=False,
+        postgresql_where=sa.text("escalation > 2 AND acknowledged_by = '' AND next_check_at IS NOT NULL"),
+        sqlite_where=sa.text("escalation > 2 AND acknowledged_by = '' AND next_check_at IS NOT NULL"),
     )
     op.create_index(
         "ix_tickets_dirty",
