@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -9,7 +11,8 @@ from pydantic import Field
 
 from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Transaction
-from fenliu.chassis.errors import Conflict, Forbidden, Malformed
+from fenliu.chassis.errors import Conflict, FenliuError, Forbidden, Malformed
+from fenliu.chassis.group import GroupCommit
 from fenliu.chassis.http import Identifier, StrictModel, Text, Whole, problem_responses, require
 from services.router.api.parts import Awaited, NoSuchAgent, NoSuchQueue, NoSuchTicket, Parts, TicketOut, ticket_out
 from services.router.domain.due import timed
@@ -72,9 +75,24 @@ class ActionIn(StrictModel):
     reason: Annotated[str, Text(64)] | None = Field(None, description="A slug or a few words; kept in the history.")
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An action as a caller asked for it; its fields were checked."""
+
+    caller: Principal
+    ticket_id: str
+    action: Action
+    body: ActionIn
+
+
 def routes(parts: Parts) -> APIRouter:
     """The one route for all actions."""
     router = APIRouter(tags=["assignments"])
+
+    async def commit(asked: list[Asked]) -> list[Ticket | Exception]:
+        return await parts.db.run(lambda tx: act_all(tx, parts, asked))
+
+    group: GroupCommit[Asked, Ticket] = GroupCommit("assignments", commit)
 
     @router.post("/v1/assignments/{ticket_id}/{action}", responses=problem_responses(401, 403, 404, 409, 422))
     async def act(
@@ -85,11 +103,10 @@ def routes(parts: Parts) -> APIRouter:
     ) -> TicketOut:
         """Accept, decline, start, hold, resume, resolve or transfer. A stale fence gets 409 and changes nothing."""
         _check_fields(action, body)
-
-        async def work(tx: Transaction) -> Ticket:
-            return await _act(tx, parts, caller, ticket_id, action, body)
-
-        return ticket_out(await parts.db.run(work))
+        asked = Asked(caller, ticket_id, action, body)
+        if action == "transfer":  # looks queues and agents up; rare enough to have a transaction of its own
+            return ticket_out(await parts.db.run(lambda tx: act_on(tx, parts, asked)))
+        return ticket_out(await group.submit(asked))
 
     return router
 
@@ -102,27 +119,57 @@ def _check_fields(action: str, body: ActionIn) -> None:
         raise BadAction("transfer, and only transfer, needs either `queue_id` or `agent_id`.")
 
 
-async def _act(
-    tx: Transaction, parts: Parts, caller: Principal, ticket_id: str, action: Action, body: ActionIn
-) -> Ticket:
-    ticket = (await tickets.lock_tickets(tx, [ticket_id])).get(ticket_id)
+async def act_on(tx: Transaction, parts: Parts, asked: Asked) -> Ticket:
+    """Carry out one action. Returns the ticket as it is then. Raises the route's problems."""
+    (outcome,) = await act_all(tx, parts, [asked])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+async def act_all(tx: Transaction, parts: Parts, asked: Sequence[Asked]) -> list[Ticket | Exception]:
+    """Carry out actions in their order. With each the ticket as it is after it, or the problem for which it was not
+    carried out; the others are not touched by that."""
+    held = await tickets.lock_tickets(tx, [item.ticket_id for item in asked])
+    outcomes: list[Ticket | Exception] = []
+    changes = []
+    for item in asked:
+        try:
+            change = await _change(tx, parts, held.get(item.ticket_id), item)
+        except FenliuError as error:
+            outcomes.append(error)
+            continue
+        if change is not None:
+            changes.append(change)
+            held[item.ticket_id] = change.after
+        outcomes.append(held[item.ticket_id])
+    await tickets.record(tx, changes)
+    parts.news.after(tx, changes)
+    return outcomes
+
+
+async def _change(tx: Transaction, parts: Parts, ticket: Ticket | None, asked: Asked) -> Change | None:
+    """What the action does to the locked ticket; None where it was done already."""
+    caller, action, body = asked.caller, asked.action, asked.body
     if ticket is None or ticket.tenant_id != caller.tenant_id:
         raise NoSuchTicket()
-    if body.fence != ticket.fence:
+    if is_stale(ticket, body.fence):
         raise StaleAssignment(current={"version": ticket.version, "fence": ticket.fence, "state": ticket.state})
     if ticket.agent_id != caller.subject and not caller.has("supervisor"):
         raise Forbidden("This ticket is not yours. Agents act on their own assignments only.")
     if ticket.state in _DONE.get(action, ()) and not (action == "hold" and body.awaited != ticket.awaited):
-        return ticket
+        return None
     who: Who = "owner" if ticket.agent_id == caller.subject else "supervisor"
     try:
         change = await _decide(tx, parts, ticket, who, action, body)
     except IllegalTransition as error:
         raise IllegalAction(f"{str(error).capitalize()}.") from error
-    change = timed(change, tx.now, parts.timers)
-    await tickets.record(tx, [change])
-    parts.news.after(tx, [change])
-    return change.after
+    return timed(change, tx.now, parts.timers)
+
+
+def is_stale(ticket: Ticket, fence: int) -> bool:
+    """True where somebody else got the ticket since."""
+    return fence != ticket.fence
 
 
 async def _decide(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, action: Action, body: ActionIn) -> Change:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from fenliu.chassis.observability import REGISTRY
 from services.router.workers.news import RemoteNews
 from tests.component.router.lab import World
 
@@ -23,6 +24,10 @@ async def _assigned(world: World, ticket_id: str = "k") -> None:
     await world.hire("ann", "bob", capacity=3)
     await world.queue(ticket_id)
     await world.settle()
+
+
+def _commits() -> float:
+    return REGISTRY.get_sample_value("fenliu_group_commit_requests_count", {"group": "assignments"}) or 0.0
 
 
 def _problem(answer: httpx2.Response, status: int, slug: str) -> None:
@@ -85,6 +90,29 @@ async def test_stale_fence_is_refused_and_changes_nothing(world: World) -> None:
     _problem(stale, 409, "stale-assignment")
     assert stale.json()["current"] == {"version": 5, "fence": 3, "state": "assigned"}
     assert (await world.ticket("k")).agent_id != owner
+
+
+async def test_actions_that_arrive_together_share_a_transaction_and_fail_alone(world: World) -> None:
+    names = [f"k{number}" for number in range(6)]
+    await world.hire("ann", capacity=10)
+    await world.queue(*names)
+    await world.settle()
+    before = _commits()
+    async with world.client("agent", subject="ann") as client:
+
+        async def act(name: str, action: str, fence: int = 1) -> int:
+            return (await client.post(f"/v1/assignments/{name}/{action}", json={"fence": fence})).status_code
+
+        answers = await asyncio.gather(
+            act("k0", "accept"), act("k0", "start"), act("k0", "resolve"), act("k1", "start", fence=9),
+            act("k2", "resume"), act("nothing", "start"), *(act(name, "start") for name in names[3:]),
+        )  # fmt: skip
+    assert answers == [200, 200, 200, 409, 409, 404, 200, 200, 200]
+    assert 0 < _commits() - before < len(answers)
+    assert [(await world.ticket(name)).state for name in names] == [
+        "resolved", "assigned", "assigned", "in_progress", "in_progress", "in_progress",
+    ]  # fmt: skip
+    await world.check()
 
 
 async def test_agents_act_on_their_own_assignments_only_and_supervisors_on_any(world: World) -> None:
