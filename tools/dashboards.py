@@ -91,6 +91,63 @@ DASHBOARDS: dict[str, tuple[str, list[Panel]]] = {
             ("Processor time", "percentunit", "{{job}}", f"sum by (job) (rate(process_cpu_seconds_total[{RATE}]))"),
         ],
     ),
+    "classifier": (
+        "Fenliu: classifier",
+        [
+            (
+                "Texts by category",
+                "ops",
+                "{{category}}",
+                f"sum by (category) (rate(fenliu_classifier_texts_total[{RATE}]))",
+            ),
+            (
+                "Texts by language",
+                "ops",
+                "{{language}}",
+                f"sum by (language) (rate(fenliu_classifier_texts_total[{RATE}]))",
+            ),
+            (
+                "Texts by complexity",
+                "ops",
+                "{{complexity}}",
+                f"sum by (complexity) (rate(fenliu_classifier_work_total[{RATE}]))",
+            ),
+            ("Texts by tier", "ops", "{{tier}}", f"sum by (tier) (rate(fenliu_classifier_work_total[{RATE}]))"),
+            (
+                "Confidence: share of texts at or below",
+                "percentunit",
+                "{{le}}",
+                "sum by (le) (rate(fenliu_classifier_confidence_ratio_bucket[1h])) / ignoring(le) group_left "
+                "sum(rate(fenliu_classifier_confidence_ratio_count[1h]))",
+            ),
+            (
+                "Not certain (needs_review)",
+                "percentunit",
+                "share of the last hour",
+                'sum(increase(fenliu_classifier_reviews_total{origin=~"ticket|message"}[1h])) '
+                '/ sum(increase(fenliu_classifier_texts_total{origin=~"ticket|message"}[1h]))',
+            ),
+            ("Queued for triage", "short", "{{reason}}", "sum by (reason) (increase(fenliu_router_triaged_total[1h]))"),
+            (
+                "Corrected by people",
+                "short",
+                "{{label}}: {{before}} → {{after}}",
+                "sum by (label, before, after) (increase(fenliu_router_corrections_total[6h])) > 0",
+            ),
+            (
+                "Model calls, p99",
+                "s",
+                "{{instance}}",
+                p99("fenliu_classifier_batch_seconds", "instance"),
+            ),
+            (
+                "Model refused",
+                "short",
+                "{{instance}}",
+                "max by (instance) (fenliu_classifier_model_refused_state)",
+            ),
+        ],
+    ),
 }
 
 

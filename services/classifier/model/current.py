@@ -87,8 +87,11 @@ class CurrentModel:
                 return None
             if wanted != self.predictor.weights.version:
                 found = folder.load(self.directory, wanted)
-            elif self._changed_in_place(wanted):
-                refused = f"The files of model {wanted} were changed. Give the new ones a version of their own."
+            elif not folder.is_intact(self.directory, self.predictor.weights.header):
+                refused = (
+                    f"The files of model {wanted}, which is in use, were changed or damaged. Copy the right ones there "
+                    "again, and give new ones a version of their own."
+                )
         except UnusableArtifact as error:
             refused = error.detail
         self._seen = seen
@@ -99,10 +102,6 @@ class CurrentModel:
         """A file that is still being copied is looked at again when it has grown."""
         places = (folder.folder_of(self.directory, version) / f"{version}{ending}" for ending in (".json", ".npz"))
         return tuple(_stamp(path) for path in (self.directory / folder.CURRENT, *places))
-
-    def _changed_in_place(self, version: str) -> bool:
-        header = dict(folder.headers(self.directory)).get(version)
-        return header is None or header.get("sha256") != self.predictor.weights.header.get("sha256")
 
     def _report(self, refused: str) -> None:
         metrics.model_refused.set(1 if refused else 0)

@@ -8,6 +8,7 @@ Versions that ship with the program can be current in any folder, so that a firs
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -126,7 +127,10 @@ def promote(directory: Path, version: str, *, force: bool = False) -> Current:
     DirectoryNotWritable. Then nothing has changed.
     """
     new = load(directory, version).weights.header
-    now = read_current(directory)
+    try:
+        now = read_current(directory)
+    except UnusableArtifact:  # promoting is what repairs it
+        return _write(directory, Current(version))
     if version == now.version:
         return now
     faults = [] if force else worse_figures(new, _header(directory, now.version))
@@ -146,8 +150,19 @@ def rollback(directory: Path) -> Current:
     return _write(directory, Current(now.previous[0], now.previous[1:]))
 
 
+def is_intact(directory: Path, header: Mapping[str, Any]) -> bool:
+    """Whether a version's files are still those that this header was read with. Blocks."""
+    version = str(header["model_version"])
+    try:
+        content = (folder_of(directory, version) / f"{version}.npz").read_bytes()
+    except OSError:
+        return False
+    now = _header(directory, version).get("sha256")
+    return bool(now == header.get("sha256") == hashlib.sha256(content).hexdigest())
+
+
 def _header(directory: Path, version: str) -> Mapping[str, Any]:
-    """The current version's header; empty where it is gone, since anything is better than what cannot be read."""
+    """A version's header; empty where it cannot be read, since for `promote` anything is better than that."""
     with suppress(UnusableArtifact, OSError, ValueError):
         found = json.loads((folder_of(directory, version) / f"{version}.json").read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else {}

@@ -101,6 +101,7 @@ def test_current_json_that_names_no_version_is_refused(folder: Path, said: str) 
     (folder / "current.json").write_text(said)
     with pytest.raises(UnusableArtifact, match="promote"):
         read_current(folder)
+    assert promote(folder, "v1") == read_current(folder) == Current("v1"), "promoting repairs it"
 
 
 @pytest.mark.allows_errors
@@ -149,6 +150,20 @@ async def test_current_model_refuses_files_changed_under_the_same_version(folder
     assert await model.step() == 0
     assert metrics.model_refused.value() == 1
     assert (await model.label([RETURN]))[0].category == "returns_refunds"
+
+
+@pytest.mark.allows_errors
+async def test_current_model_reports_damage_to_the_files_in_use_until_they_are_whole_again(folder: Path) -> None:
+    promote(folder, "v1")
+    model = CurrentModel(folder)
+    assert await model.step() == 0
+    whole = (folder / "v1.npz").read_bytes()
+    (folder / "v1.npz").write_bytes(whole + b"x")
+    await model.step()
+    assert metrics.model_refused.value() == 1
+    (folder / "v1.npz").write_bytes(whole)
+    await model.step()
+    assert metrics.model_refused.value() == 0
 
 
 @pytest.mark.allows_errors
