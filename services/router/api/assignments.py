@@ -87,7 +87,7 @@ def routes(parts: Parts) -> APIRouter:
         _check_fields(action, body)
 
         async def work(tx: Transaction) -> Ticket:
-            return await _act(tx, parts, caller, ticket_id, action, body)
+            return await act_on(tx, parts, caller, ticket_id, action, body)
 
         return ticket_out(await parts.db.run(work))
 
@@ -102,13 +102,14 @@ def _check_fields(action: str, body: ActionIn) -> None:
         raise BadAction("transfer, and only transfer, needs either `queue_id` or `agent_id`.")
 
 
-async def _act(
+async def act_on(
     tx: Transaction, parts: Parts, caller: Principal, ticket_id: str, action: Action, body: ActionIn
 ) -> Ticket:
+    """Carry out an action whose fields were checked. Returns the ticket as it is then. Raises the route's problems."""
     ticket = (await tickets.lock_tickets(tx, [ticket_id])).get(ticket_id)
     if ticket is None or ticket.tenant_id != caller.tenant_id:
         raise NoSuchTicket()
-    if body.fence != ticket.fence:
+    if is_stale(ticket, body.fence):
         raise StaleAssignment(current={"version": ticket.version, "fence": ticket.fence, "state": ticket.state})
     if ticket.agent_id != caller.subject and not caller.has("supervisor"):
         raise Forbidden("This ticket is not yours. Agents act on their own assignments only.")
@@ -123,6 +124,11 @@ async def _act(
     await tickets.record(tx, [change])
     parts.news.after(tx, [change])
     return change.after
+
+
+def is_stale(ticket: Ticket, fence: int) -> bool:
+    """True where somebody else got the ticket since."""
+    return fence != ticket.fence
 
 
 async def _decide(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, action: Action, body: ActionIn) -> Change:
