@@ -252,7 +252,8 @@ class Simulation(World):
 
     async def _supervise(self) -> None:
         caller = Principal(TENANT, "sue", frozenset({"supervisor"}))
-        for _ in range(4):
+        fences: dict[str, int] = {}
+        for _ in range(7):
             ticket_id, agent_id = self.rng.choice(TICKETS), self.rng.choice(sorted(AGENTS))
             try:
                 async with self.db.read() as tx:
@@ -263,10 +264,11 @@ class Simulation(World):
                     ).first()  # fmt: skip
                 if row is None:
                     continue
+                fence = self.rng.choice([row[0], fences.setdefault(ticket_id, row[0])])
                 async with self.db.begin() as tx:
-                    body = ActionIn(fence=row[0], agent_id=agent_id, reason="by_hand")
+                    body = ActionIn(fence=fence, agent_id=agent_id, reason="by_hand")
                     after = await act_on(tx, self.parts, caller, ticket_id, "transfer", body)
-                self._check_fence(after, row[0])
+                self._check_fence(after, fence)
             except (Conflict, Forbidden, Crash):
                 continue
 
