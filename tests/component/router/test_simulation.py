@@ -15,8 +15,8 @@ from bench.machine import write_result
 from tests.component.router.plants import PLANTS, Plant
 from tests.component.router.simulation import Simulation
 
-CHUNK = 20
-CHUNKS = 10
+CHUNK = 50
+CHUNKS = 4
 MOST_SEEDS = 100
 """A planted bug must be found within so many."""
 
