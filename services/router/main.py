@@ -46,6 +46,7 @@ def build(settings: RouterSettings, clock: Clock | None = None) -> Service:
         acquire_timeout_s=settings.db_acquire_timeout_s,
         statement_timeout_s=settings.db_statement_timeout_s,
         lock_timeout_s=settings.db_lock_timeout_s,
+        idle_timeout_s=settings.lease_s / 2,  # a stopped dispatcher must not keep its desk locked beyond its lease
     )
     news = News()
     context = handlers.Context(rules, levels, timers, news)

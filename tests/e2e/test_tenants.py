@@ -29,6 +29,7 @@ BODIES: dict[str, Any] = {
     "/v1/tickets/{ticket_id}/rating": {"score": 5},
     "/v1/agents/{agent_id}/presence": {"presence": "online"},
     "/v1/routing/tickets/{ticket_id}/labels": {"tier": "urgent"},
+    "/v1/routing/tickets/{ticket_id}/answer": {"party": "warehouse"},
 }
 """Bodies that a route needs to get as far as looking the object up; other writes take {} or {"fence": 1}."""
 

@@ -21,7 +21,6 @@ HORIZON_Y = 20
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_US = timedelta(microseconds=1)
 _MILLION = 1_000_000
 
 Interval = tuple[int, int]
@@ -79,14 +78,14 @@ class Calendar:
         """
         if self.always:
             return start + span
-        at, left = (start - _EPOCH) // _US, span // _US
-        first = start.astimezone(UTC).year
-        left += self._passed(first, at)
+        start = start if start.tzinfo is UTC else start.astimezone(UTC)
+        first = start.year
+        left = self._passed(first, _micros(start - _EPOCH)) + _micros(span)
         for number in range(first, first + HORIZON_Y):
-            year = self._year(number)
+            year = self._years.get(number) or self._year(number)
             if left <= year.total:
                 index = bisect_left(year.before, left) - 1
-                return _EPOCH + timedelta(microseconds=year.starts[index] + left - year.before[index])
+                return _EPOCH + timedelta(0, 0, year.starts[index] + left - year.before[index])
             left -= year.total
         raise ValueError(f"calendar {self.name} does not open for {span} within {HORIZON_Y} years")
 
@@ -95,7 +94,7 @@ class Calendar:
         if self.always:
             return end - span
         last = end.astimezone(UTC).year
-        left = self._passed(last, (end - _EPOCH) // _US) - span // _US
+        left = self._passed(last, _micros(end - _EPOCH)) - _micros(span)
         for number in range(last, last - HORIZON_Y, -1):
             year = self._year(number)
             if left >= 0 and year.starts:
@@ -114,12 +113,12 @@ class Calendar:
         if last < first:
             return -self.between(end, start)
         whole = sum(self._year(number).total for number in range(first, last))
-        passed = self._passed(last, (end - _EPOCH) // _US) - self._passed(first, (start - _EPOCH) // _US)
+        passed = self._passed(last, _micros(end - _EPOCH)) - self._passed(first, _micros(start - _EPOCH))
         return timedelta(microseconds=whole + passed)
 
     def _passed(self, number: int, at: int) -> int:
         """Working time from the start of the year to `at`, µs."""
-        year = self._year(number)
+        year = self._years.get(number) or self._year(number)
         index = bisect_right(year.starts, at) - 1
         return 0 if index < 0 else year.before[index] + min(at, year.ends[index]) - year.starts[index]
 
@@ -145,6 +144,11 @@ class Calendar:
         starts, ends = [a * _MILLION for a, _ in merged], [b * _MILLION for _, b in merged]
         sums = [0, *accumulate(b - a for a, b in zip(starts, ends, strict=True))]
         return _Year(starts, ends, sums[:-1], sums[-1])
+
+
+def _micros(span: timedelta) -> int:
+    """A third of the time of span // timedelta(microseconds=1)."""
+    return (span.days * DAY_S + span.seconds) * _MILLION + span.microseconds
 
 
 def _seconds(day: date) -> int:
@@ -173,7 +177,7 @@ def _offsets(zone: ZoneInfo, begin: int, end: int) -> list[tuple[int, int, int]]
         following = min(at + 21600, end)
         then = _offset(zone, following - 1)
         if then != offset:
-            low, high = at, following - 1  # offset before the transition at low, another one at high
+            low, high = at - 1, following - 1  # the old offset at low (the last sample), another one at high
             while high - low > 1:
                 middle = (low + high) // 2
                 low, high = (middle, high) if _offset(zone, middle) == offset else (low, middle)

@@ -1,0 +1,85 @@
+"""Seeds of the simulation, and planted bugs that it must find."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import SQLAlchemyError
+
+from bench.machine import write_result
+from tests.component.router.plants import PLANTS, Plant
+from tests.component.router.simulation import Simulation
+
+CHUNK = 50
+CHUNKS = 4
+MOST_SEEDS = 100
+"""A planted bug must be found within so many."""
+
+SOAK_SEEDS = int(os.environ.get("FENLIU_TEST_SIMULATION_SEEDS", "2500"))
+
+
+@pytest.fixture
+async def simulation(migrated_sqlite: Path, tmp_path: Path) -> AsyncIterator[Simulation]:
+    path = tmp_path / "router.db"
+    shutil.copy(migrated_sqlite, path)
+    made = Simulation(path)
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+async def test_every_seed_keeps_every_invariant(simulation: Simulation, chunk: int) -> None:
+    for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+        try:
+            await simulation.run(seed)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+async def test_planted_bug_is_found(plant: Plant, simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, simulation)
+    assert await _first_found(simulation) >= 0
+
+
+async def test_seed_runs_the_same_way_every_time(simulation: Simulation) -> None:
+    first = [await simulation.run(seed) for seed in (3, 4)]
+    assert [await simulation.run(seed) for seed in (3, 4)] == first
+    assert all(outcome.assigned for outcome in first)
+
+
+@pytest.mark.soak
+async def test_two_thousand_seeds_keep_every_invariant(simulation: Simulation) -> None:
+    began = time.process_time()
+    outcomes = [await simulation.run(seed) for seed in range(SOAK_SEEDS)]
+    found: dict[str, int] = {}
+    for plant in PLANTS:
+        with pytest.MonkeyPatch.context() as patch:
+            simulation.consuming.offset_first = simulation.consuming.inbox_apart = False
+            plant(patch, simulation)
+            found[plant.__name__] = await _first_found(simulation)
+    assert all(seed >= 0 for seed in found.values()), found
+    figures = {
+        "seeds": SOAK_SEEDS,
+        "violations": 0,
+        "scheduled_steps": sum(outcome.steps for outcome in outcomes),
+        "crashes": sum(outcome.crashes for outcome in outcomes),
+        "assignments": sum(outcome.assigned for outcome in outcomes),
+        "planted_bugs_found_at_seed": found,
+        "cpu_s": round(time.process_time() - began),
+    }
+    print("stored in", write_result("router-simulation", figures))
+
+
+async def _first_found(simulation: Simulation) -> int:
+    for seed in range(MOST_SEEDS):
+        try:
+            await simulation.run(seed)
+        except (AssertionError, ValueError, KeyError, SQLAlchemyError):
+            return seed
+    return -1
