@@ -121,6 +121,8 @@ class Agent:
     presence_at       when their presence last changed; None is never.
     version           grows when settings or presence change.
     revision          grows with every change, also of load or of an owned ticket.
+    free_since        when they last finished a ticket; None is unknown, and last_assigned_at counts.
+    shift_ends_at     when their shift ends; None is unknown.
     """
 
     tenant_id: str
@@ -137,6 +139,8 @@ class Agent:
     presence_at: datetime | None = None
     version: int = 1
     revision: int = 1
+    free_since: datetime | None = None
+    shift_ends_at: datetime | None = None
 
     @property
     def available(self) -> bool:

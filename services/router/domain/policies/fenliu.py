@@ -1,0 +1,99 @@
+"""P11, the default: delay cost saved, less the price of scarce minutes, misfit, hand-off, unfairness and overrun.
+
+Everything is in the cost of an average minute of the ticket, so that no addend outgrows the others with a class's weight.
+A ticket waits for the agent who knows the customer exactly as long as that costs less than it brings: no timers.
+Bounded starvation: the cost of a minute grows with age without limit, so every ticket becomes the most pressing one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp
+
+from services.router.domain.policies.policy import (
+    Moment,
+    Policy,
+    by_deadline,
+    by_share_then_idle,
+    mean_minutes,
+    minutes,
+)
+from services.router.domain.pool import Seat, Work
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """How much each consideration counts; found on part of the days and seeds of bench/results/policies-*.json.
+
+    floor      cost of a minute long before the due time, as a share of a late ticket's.
+    ahead      how far ahead a due time is seen, in times the backlog takes to clear.
+    ahead_min  least of that, minutes.
+    ageing     growth of a late ticket's cost per target that it has waited.
+    stale_s    age, in seconds, from which the cost grows with the cube, so that nobody starves, for targets below it.
+    scarce, misfit, hand_off, unfair, overrun   prices.
+    """
+
+    floor: float = 0.05
+    ahead: float = 1.0
+    ahead_min: float = 3.0
+    ageing: float = 0.02
+    stale_s: float = 150.0
+    scarce: float = 0.15
+    misfit: float = 0.1
+    hand_off: float = 0.3
+    unfair: float = 0.0
+    overrun: float = 0.2
+
+
+def make(name: str, dial: Dial, version: int = 1) -> Policy:
+    """A policy of this family. See Dial."""
+
+    def rate(work: Work, moment: Moment) -> float:
+        """What the next minute costs over what a late minute of the same class costs at its due time."""
+        mean_min = moment.outlook.mean_min
+        target_s = work.target_s or 14400.0
+        slack_min = (work.due_ts - moment.now_ts) / 60.0
+        if slack_min > 0:
+            near = exp(-min(slack_min / max(dial.ahead * moment.backlog * mean_min, dial.ahead_min), 60.0))
+        else:
+            near = 1.0 - dial.ageing * slack_min * 60.0 / target_s
+        age = max(0.0, moment.now_ts - work.received_ts) / max(dial.stale_s, target_s * 8.0)
+        return min(dial.floor + near + age * age * age, 1e4)
+
+    def urgency(work: Work, moment: Moment) -> float:
+        return work.weight * rate(work, moment) / mean_minutes(work, moment)
+
+    def parts(work: Work, seat: Seat, moment: Moment) -> dict[str, float]:
+        outlook, needed = moment.outlook, work.needed
+        mean = mean_minutes(work, moment)
+        unit = work.weight / mean
+        level = seat.agent.skills.get(needed.skill, 0.0) if needed.skill else 1.0
+        expected = minutes(work, seat, moment)
+        price = max(0.0, outlook.top.get(seat.agent_id, 0.0) - outlook.scarcity.get(needed.skill, 0.0))
+        found = {
+            "delay_cost_saved": unit * rate(work, moment) * mean / expected,
+            "scarce_minutes": -dial.scarce * unit * min(price, 3.0),
+            "misfit": -dial.misfit * unit * (1.0 - level),
+        }
+        if work.known_agent:
+            found["hand_off"] = -dial.hand_off * unit * work.wish * (seat.agent_id != work.known_agent)
+        if dial.unfair:
+            busy = outlook.occupancy.get(seat.agent_id, outlook.mean_occupancy)
+            found["unfairness"] = -dial.unfair * unit * (busy - outlook.mean_occupancy)
+        if seat.agent.shift_ends_at is not None:
+            left_min = max(0.0, seat.agent.shift_ends_at.timestamp() - moment.now_ts) / 60.0
+            found["shift_overrun"] = -dial.overrun * unit * exp(-left_min / expected)
+        return found
+
+    def hold(work: Work, known: Seat, moment: Moment) -> bool:
+        """Waiting for the known agent costs their remaining work at the ticket's rate; not waiting costs a hand-off."""
+        remaining_min = minutes(work, known, moment) / max(known.load, 1)
+        return rate(work, moment) * remaining_min < dial.hand_off * work.wish * mean_minutes(work, moment)
+
+    return Policy(
+        name, by_deadline, by_share_then_idle, consider=16, urgency=urgency, parts=parts, hold=hold, version=version
+    )
+
+
+POLICY = make("fenliu", Dial())
+FAIR = make("fenliu_fair", Dial(unfair=4.0))
