@@ -17,6 +17,7 @@ import typer
 from fenliu.chassis.errors import FenliuError
 from fenliu.cli.classify import classify
 from fenliu.cli.home import SERVICES, BadPortBase, Home, NoKey, current_home
+from fenliu.cli.simulate import app as simulate
 
 app = typer.Typer(
     help="Fenliu (分流): ticket routing for online shops.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -29,6 +30,7 @@ app.add_typer(db, name="db")
 app.add_typer(topics, name="topics")
 app.add_typer(dlq, name="dlq")
 app.add_typer(config, name="config")
+app.add_typer(simulate, name="simulate")
 app.command()(classify)
 
 Bootstrap = Annotated[

@@ -69,8 +69,10 @@ class Learner:
         kind = (category, complexity)
         expected = self._mean(kind) if self._kinds.get(kind) else minutes
         ratio = min(minutes / expected, 8.0)
-        for table, key in ((self._cells, (agent_id, category)), (self._agents, agent_id)):
-            cell = table.setdefault(key, [0.0, 0.0])  # type: ignore[attr-defined]
+        for cell in (
+            self._cells.setdefault((agent_id, category), [0.0, 0.0]),
+            self._agents.setdefault(agent_id, [0.0, 0.0]),
+        ):
             cell[0] += ratio
             cell[1] += 1.0
         for sums in (self._kinds.setdefault(kind, [0.0, 0.0]), self._all):
@@ -93,7 +95,9 @@ class Learner:
             pace=pace,
             agent_pace=agent_pace,
             scarcity=scarcity,
-            top={agent: max((scarcity.get(skill, 0.0) for skill in held), default=0.0) for agent, held in skills.items()},
+            top={
+                agent: max((scarcity.get(skill, 0.0) for skill in held), default=0.0) for agent, held in skills.items()
+            },
             occupancy=dict(known),
             mean_occupancy=sum(known.values()) / len(known) if known else 0.0,
             mean_min=self._all[0] / self._all[1] if self._all[1] else NEUTRAL.mean_min,

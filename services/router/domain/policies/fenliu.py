@@ -30,14 +30,21 @@ class Dial:
     ahead_min  least of that, minutes.
     ageing     growth of a late ticket's cost per target that it has waited.
     stale_s    age, in seconds, from which the cost grows with the cube, so that nobody starves, for targets below it.
+    stale_targets  the same for longer targets, in targets; the greater of the two counts.
+    stale_power    how steeply it grows from there.
+    short          0: the minutes of a ticket do not matter to its urgency; 1: cost per minute of work, as in c-mu.
     scarce, misfit, hand_off, unfair, overrun   prices.
     """
 
     floor: float = 0.05
-    ahead: float = 1.0
+    ahead: float = 0.1
     ahead_min: float = 3.0
     ageing: float = 0.02
     stale_s: float = 150.0
+    stale_targets: float = 8.0
+    stale_power: float = 3.0
+    short: float = 1.0
+    vip: float = 1.0
     scarce: float = 0.15
     misfit: float = 0.1
     hand_off: float = 0.3
@@ -57,16 +64,18 @@ def make(name: str, dial: Dial, version: int = 1) -> Policy:
             near = exp(-min(slack_min / max(dial.ahead * moment.backlog * mean_min, dial.ahead_min), 60.0))
         else:
             near = 1.0 - dial.ageing * slack_min * 60.0 / target_s
-        age = max(0.0, moment.now_ts - work.received_ts) / max(dial.stale_s, target_s * 8.0)
-        return min(dial.floor + near + age * age * age, 1e4)
+        age = max(0.0, moment.now_ts - work.received_ts) / max(dial.stale_s, target_s * dial.stale_targets)
+        cost: float = dial.floor + near + pow(age, dial.stale_power)
+        return min(cost, 1e4)
 
     def urgency(work: Work, moment: Moment) -> float:
-        return work.weight * rate(work, moment) / mean_minutes(work, moment)
+        pressing: float = work.weight**dial.vip * rate(work, moment) / mean_minutes(work, moment) ** dial.short
+        return pressing
 
     def parts(work: Work, seat: Seat, moment: Moment) -> dict[str, float]:
         outlook, needed = moment.outlook, work.needed
         mean = mean_minutes(work, moment)
-        unit = work.weight / mean
+        unit = work.weight**dial.vip / mean**dial.short
         level = seat.agent.skills.get(needed.skill, 0.0) if needed.skill else 1.0
         expected = minutes(work, seat, moment)
         price = max(0.0, outlook.top.get(seat.agent_id, 0.0) - outlook.scarcity.get(needed.skill, 0.0))
