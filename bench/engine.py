@@ -17,9 +17,9 @@ from typing import Any
 from bench.machine import write_result
 from services.router.domain.eligibility import qualifies
 from services.router.domain.engine import plan
+from services.router.domain.outlook import NEUTRAL
 from services.router.domain.policies import POLICIES
 from services.router.domain.policies.policy import Moment, Policy
-from services.router.domain.outlook import NEUTRAL
 from services.router.domain.pool import Agents, Seat, Waiting, Work
 from services.router.domain.queues import Requirement
 from services.router.domain.ticket import Agent
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 SKILLS = tuple(f"skill{number}" for number in range(10))
 MINUTES = {"simple": 4.0, "moderate": 9.0, "complex": 20.0}
 TIERS = (("urgent", 4.0, 1800.0), ("priority", 2.0, 7200.0), ("standard", 1.0, 14400.0))
-FREED = 200
+FREED = 50
 """Agents who get room between two plans of a burst."""
 
 
@@ -38,7 +38,9 @@ def main() -> None:
     parser.add_argument("--agents", type=int, default=10_000)
     parser.add_argument("--waiting", type=int, default=100_000)
     parser.add_argument("--decisions", type=int, default=4_000)
-    parser.add_argument("--wide", type=int, default=1_000_000, help="most waiting tickets for the cost's growth; 0: skip")
+    parser.add_argument(
+        "--wide", type=int, default=1_000_000, help="most waiting tickets for the cost's growth; 0: skip"
+    )
     parser.add_argument("--policy", default="fenliu", choices=sorted(POLICIES))
     parser.add_argument("--store", action="store_true")
     options = parser.parse_args()
@@ -84,7 +86,7 @@ def _work(number: int, random: Random, policy: Policy) -> Work:
 
 
 def _desk(agents: int, waiting: int, policy: Policy) -> tuple[Waiting, Agents, dict[str, Agent]]:
-    random = Random(7)  # noqa: S311
+    random = Random(7)
     pool, queue, staff = Agents(), Waiting(), {}
     for number in range(agents):
         agent = staff[f"a{number:05}"] = _agent(number, random)
@@ -98,7 +100,7 @@ def _desk(agents: int, waiting: int, policy: Policy) -> tuple[Waiting, Agents, d
 def _measure(agents: int, waiting: int, policy: Policy, wanted: int, freed: int) -> dict[str, float]:
     """Everybody is full; again and again some get room, and the engine gives them work."""
     queue, pool, _ = _desk(agents, waiting, policy)
-    random, number, now, made, spans, total = Random(8), waiting, NOW, 0, [], 0.0  # noqa: S311
+    random, number, now, made, spans, total = Random(8), waiting, NOW, 0, [], 0.0
     gc.collect()
     gc.freeze()
     for turn in range(1 + wanted // freed):
@@ -145,7 +147,7 @@ def _carry_out(decisions: list[Any], queue: Waiting, pool: Agents, now: datetime
 
 def _naive(agents: int, waiting: int, policy: Policy) -> float:
     """CPU of one assignment, ms: sort what waits by urgency, for each in turn filter everybody and take the best."""
-    random = Random(7)  # noqa: S311
+    random = Random(7)
     staff = [_agent(number, random) for number in range(agents)]
     works = [_work(number, random, policy) for number in range(waiting)]
     free = random.choice(staff)

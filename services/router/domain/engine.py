@@ -20,8 +20,8 @@ from services.router.domain.policies.policy import Moment, Policy
 from services.router.domain.pool import Agents, Bucket, Entry, Line, Seat, Waiting, Work
 from services.router.domain.queues import GENERAL, Requirement
 
-BLOCK = 16
-"""Most tickets, and most agents per line, that are matched at once."""
+BLOCK, SMALL_BLOCK, LARGE_DESK = 16, 8, 200
+"""Most tickets that are matched at once, and on a desk of so many agents online, where choice is plenty anyway."""
 
 Head = tuple[float, str, Bucket]
 
@@ -94,6 +94,7 @@ class _Planner:
         self.policies = policies
         self.moment = moment
         self.explain = True
+        self.block = BLOCK if agents.online < LARGE_DESK else SMALL_BLOCK
         self.held: list[str] = []
         self.taken: list[tuple[Bucket, Entry]] = []
         self.gone: set[str] = set()
@@ -112,7 +113,7 @@ class _Planner:
                 if self._serve(bucket):
                     self._push_head(bucket)
             else:
-                self._serve_block(min(BLOCK, limit - len(self.decisions)))
+                self._serve_block(limit - len(self.decisions))
         self._undo()
         return self.decisions
 
@@ -124,7 +125,7 @@ class _Planner:
 
     def _push_head(self, bucket: Bucket) -> None:
         head = self._head(bucket)
-        if head is not None:
+        if head is not None and self._line(bucket, self.policies[bucket[1]]) is not None:
             key = self.policies[bucket[1]].key(head[1], head[0], self.moment)
             heapq.heappush(self.heads, (key, head[1].ticket_id, bucket))
 
@@ -178,7 +179,7 @@ class _Planner:
         rows: list[_Row] = []
         used: dict[Bucket, int] = {}
         self.fronts.clear()
-        while self.heads and len(rows) < BLOCK and self.policies[self.heads[0][2][1]].parts is not None:
+        while self.heads and len(rows) < self.block and self.policies[self.heads[0][2][1]].parts is not None:
             bucket = heapq.heappop(self.heads)[2]
             row = self._row(bucket)
             if row is None:
@@ -235,7 +236,7 @@ class _Planner:
         for agent_id in sorted(seats):
             for bucket in self.waiting.wishes(agent_id):
                 head = self._head(bucket)
-                if head is not None and len(rows) < 2 * BLOCK and self.policies[bucket[1]].parts is not None:
+                if head is not None and len(rows) < 2 * self.block and self.policies[bucket[1]].parts is not None:
                     row = self._row(bucket)
                     if row is not None and row.seats:
                         rows.append(row)
@@ -243,11 +244,10 @@ class _Planner:
     def _match(self, rows: list[_Row], room: int) -> None:
         seats: dict[str, Seat] = {}
         for row in rows:
-            parts = row.policy.parts
-            for seat in row.seats:
-                seats[seat.agent_id] = seat
-                if parts is not None:
-                    row.values[seat.agent_id] = sum(parts(row.work, seat, self.moment).values())
+            row.values = dict(
+                zip([s.agent_id for s in row.seats], row.policy.worth(row.work, row.seats, self.moment), strict=True)
+            )
+            seats.update((seat.agent_id, seat) for seat in row.seats)
         order = sorted(seats)
         chosen = _choose(rows, order)
         for number, row in enumerate(rows):
@@ -297,6 +297,11 @@ class _Planner:
 def _choose(rows: list[_Row], order: list[str]) -> list[int]:
     """Column of each row, or -1: the best pair where one side is alone, else the best matching."""
     if len(order) == 1:
-        best = min(range(len(rows)), key=lambda n: (-rows[n].values.get(order[0], FORBIDDEN), rows[n].work.ticket_id))
-        return [0 if number == best else -1 for number in range(len(rows))]
+        first = min(range(len(rows)), key=lambda n: (-rows[n].values.get(order[0], FORBIDDEN), rows[n].work.ticket_id))
+        return [0 if number == first else -1 for number in range(len(rows))]
+    if len(order) >= len(rows):
+        best = [max(row.values, key=lambda agent_id: (row.values[agent_id], agent_id)) for row in rows]
+        if len(set(best)) == len(best):  # everybody's first choice at once is the best matching
+            place = {agent_id: number for number, agent_id in enumerate(order)}
+            return [place[agent_id] for agent_id in best]
     return match([[row.values.get(agent_id, FORBIDDEN) for agent_id in order] for row in rows])

@@ -34,7 +34,7 @@ class Outlook:
     mean_min: float = 6.0
 
     def expected_min(self, category: str, complexity: str, agent_id: str, otherwise: float) -> float:
-        """Minutes that this agent needs for such a ticket; `otherwise` is the average agent's where nothing is known."""
+        """Minutes this agent needs for such a ticket; `otherwise` is the average agent's where nothing is known."""
         mean = self.minutes.get((category, complexity)) or otherwise or self.mean_min
         return mean * (self.pace.get((agent_id, category)) or self.agent_pace.get(agent_id, 1.0))
 

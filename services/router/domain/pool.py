@@ -14,7 +14,6 @@ from services.router.domain.eligibility import qualifies, relaxations
 from services.router.domain.queues import Requirement
 from services.router.domain.ticket import Agent
 
-
 Bucket = tuple[Requirement, str, tuple[object, ...], str]
 """Requirement, policy, kind, and in buckets of wishes the agent who is wished for."""
 
@@ -31,7 +30,7 @@ class Work:
     predicted_min  minutes that it is expected to take, for an average agent; 0 is unknown.
     weight         cost of a minute's delay, in those of an ordinary ticket.
     target_s       seconds from receipt to due time; 0 is unknown.
-    known_agent    who should have it if they are free soon: they know the customer, or serve them by contract; "" is nobody.
+    known_agent    who should have it if free soon: they know the customer, or serve them by contract; "" is nobody.
     wish           what that is worth: 0 nothing, 1 a repeat contact, more for a dedicated agent.
     """
 
@@ -93,6 +92,7 @@ class Waiting:
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Work, int]] = {}
         self._heaps: dict[Bucket, list[Entry]] = {}
+        self._wished: dict[Bucket, list[Entry]] = {}
         self._wishes: dict[str, set[Bucket]] = {}
         self._numbers = count()
 
@@ -113,7 +113,7 @@ class Waiting:
         self._entries[work.ticket_id] = (work, entry[2])
         heapq.heappush(self._heaps.setdefault(work.bucket, []), entry)
         if work.known_agent:
-            heapq.heappush(self._heaps.setdefault(work.wish_bucket, []), entry)
+            heapq.heappush(self._wished.setdefault(work.wish_bucket, []), entry)
             self._wishes.setdefault(work.known_agent, set()).add(work.wish_bucket)
 
     def discard(self, ticket_id: str) -> None:
@@ -122,7 +122,7 @@ class Waiting:
 
     def buckets(self) -> Collection[Bucket]:
         """Keys of the buckets that may hold work; those of wishes are not among them."""
-        return tuple(bucket for bucket in self._heaps if not bucket[3])
+        return tuple(self._heaps)
 
     def wishes(self, agent_id: str) -> Collection[Bucket]:
         """Keys of the buckets with tickets that wish for this agent, in a fixed order."""
@@ -133,26 +133,28 @@ class Waiting:
 
     def head(self, bucket: Bucket) -> tuple[float, Work] | None:
         """The first ticket of a bucket with its order key; None and the bucket is gone where there is none."""
-        heap = self._heaps.get(bucket)
+        heaps = self._wished if bucket[3] else self._heaps
+        heap = heaps.get(bucket)
         while heap:
             order, ticket_id, number = heap[0]
             entry = self._entries.get(ticket_id)
             if entry is not None and entry[1] == number:
                 return order, entry[0]
             heapq.heappop(heap)
-        self._heaps.pop(bucket, None)
+        heaps.pop(bucket, None)
         if bucket[3]:
             self._wishes.get(bucket[3], set()).discard(bucket)
         return None
 
     def take_head(self, bucket: Bucket) -> Entry:
         """Take the head's entry off for the length of a plan; give it back with `restore`."""
-        return heapq.heappop(self._heaps[bucket])
+        return heapq.heappop((self._wished if bucket[3] else self._heaps)[bucket])
 
     def restore(self, taken: Iterable[tuple[Bucket, Entry]]) -> None:
         """Put entries back that a plan took off."""
         for bucket, entry in taken:
-            heapq.heappush(self._heaps.setdefault(bucket, []), entry)
+            heaps = self._wished if bucket[3] else self._heaps
+            heapq.heappush(heaps.setdefault(bucket, []), entry)
             if bucket[3]:
                 self._wishes.setdefault(bucket[3], set()).add(bucket)
 

@@ -146,3 +146,13 @@ class Agent:
     def available(self) -> bool:
         """Allow-list: only "online" counts, and only with a free place."""
         return self.presence == "online" and self.load < self.capacity
+
+
+TIER_WEIGHT = {"urgent": 4.0, "priority": 2.0}
+"""What a minute's delay costs by tier, in those of a standard ticket."""
+
+
+def delay_weight(ticket: Ticket) -> float:
+    """What a minute's delay of this ticket costs, in those of an ordinary customer's standard one."""
+    weight = TIER_WEIGHT.get(ticket.labels.tier, 1.0) if ticket.labels else 1.0
+    return weight * (1.5 if ticket.facts.customer_class in ("vip", "dedicated") else 1.0)

@@ -21,8 +21,8 @@ Call = dict[str, str]
 
 
 def convert(path: Path) -> Trace:
-    """The trace in a tab-separated call log. Phantom calls are left out; VIP is priority 2; an agent is on duty from the
-    first to the last service of the day and can do what they ever did. Raises BadTrace."""
+    """The trace in a tab-separated call log. Phantom calls are left out; VIP is priority 2; an agent is on duty from
+    the first to the last service of the day and can do what they ever did. Raises BadTrace."""
     calls = _load(path)
     start = min(_day(call) for call in calls)
     served = [call for call in calls if call["outcome"] == "AGENT" and call["server"].startswith("agent-")]

@@ -261,7 +261,9 @@ class _Desk:
             fate.served = False  # the wait goes on until somebody who can do it begins
             self._queue(fate)
             return
-        self.learner.observe_outcome(item.category, item.complexity, fate.agent_id, self._span(fate, fate.agent_id) / 60.0)
+        self.learner.observe_outcome(
+            item.category, item.complexity, fate.agent_id, self._span(fate, fate.agent_id) / 60.0
+        )
         if item.customer_id:
             self.last_agent[item.customer_id] = fate.agent_id
 

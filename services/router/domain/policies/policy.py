@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.router.domain.outlook import Outlook
@@ -35,6 +35,7 @@ class Policy:
     urgency   optional: how pressing a bucket's head is now, larger is sooner. None means that `order` decides.
     parts     optional: named addends of the value of a pair, larger is better. The pair of the greatest value is made,
               or with several tickets and agents the matching of the greatest sum. Replaces `score`.
+    values    optional: sums of `parts` for several agents at once, where that is cheaper.
     hold      optional: True where the ticket should wait for its known agent, who is busy, rather than go to another.
     version   grows when the policy would decide differently; it is stored with every decision.
     """
@@ -46,12 +47,20 @@ class Policy:
     consider: int = 1
     urgency: Callable[[Work, Moment], float] | None = None
     parts: Callable[[Work, Seat, Moment], dict[str, float]] | None = None
+    values: Callable[[Work, Sequence[Seat], Moment], list[float]] | None = None
     hold: Callable[[Work, Seat, Moment], bool] | None = None
     version: int = 1
 
+    def worth(self, work: Work, seats: Sequence[Seat], moment: Moment) -> list[float]:
+        """Value of giving the ticket to each of these agents; 0 for a policy that does not value pairs."""
+        if self.values is not None:
+            return self.values(work, seats, moment)
+        parts = self.parts
+        return [sum(parts(work, seat, moment).values()) if parts else 0.0 for seat in seats]
+
     def key(self, work: Work, order: float, moment: Moment) -> float:
-        """Place of a bucket's head among the heads of all buckets, smallest first, in epoch seconds: of a policy with an
-        urgency, a minute's cost of delay per minute of work counts as one minute of age."""
+        """Place of a bucket's head among the heads of all buckets, smallest first, in epoch seconds. Of a policy with
+        an urgency, a minute's cost of delay per minute of work counts as one minute of age."""
         return order if self.urgency is None else moment.now_ts - 60.0 * self.urgency(work, moment)
 
 
