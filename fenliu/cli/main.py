@@ -232,6 +232,27 @@ def publish(
 
 
 @app.command()
+def explain(
+    ticket: Annotated[str, typer.Argument(help="Id of a ticket.")],
+    tenant: Annotated[str, typer.Option(help="Tenant (shop) of the ticket.")] = "demo",
+) -> None:
+    """Tell why a ticket is where it is: every change, and why it was given to whom."""
+    import os
+
+    from fenliu.chassis.auth import Tokens
+    from fenliu.chassis.clock import SystemClock
+    from fenliu.cli import explain as module
+    from fenliu.cli.home import token_key
+
+    try:
+        key = Tokens(token_key()).issue(tenant, ["supervisor"], "cli", 60.0, SystemClock().now())
+        url = os.environ.get("FENLIU_ROUTER_URL") or _home().url("router")
+        print("\n".join(module.told(module.fetch(url, key, ticket))))
+    except (NoKey, BadPortBase, module.NoStory) as error:
+        fail(error)
+
+
+@app.command()
 def doctor() -> None:
     """Check Python, ports, services, databases, broker, topics, lag and clock, and say what to do."""
     from fenliu.cli import doctor as module

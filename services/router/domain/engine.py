@@ -300,7 +300,7 @@ def _choose(rows: list[_Row], order: list[str]) -> list[int]:
         first = min(range(len(rows)), key=lambda n: (-rows[n].values.get(order[0], FORBIDDEN), rows[n].work.ticket_id))
         return [0 if number == first else -1 for number in range(len(rows))]
     if len(order) >= len(rows):
-        best = [max(row.values, key=lambda agent_id: (row.values[agent_id], agent_id)) for row in rows]
+        best = [max(row.values, key=row.values.__getitem__) for row in rows]  # of equals the first in line
         if len(set(best)) == len(best):  # everybody's first choice at once is the best matching
             place = {agent_id: number for number, agent_id in enumerate(order)}
             return [place[agent_id] for agent_id in best]

@@ -62,7 +62,8 @@ _WORDS = {
     "work": "minutes of work",
     "scarce_minutes": "price of scarce skills",
     "misfit": "distance from full skill",
-    "hand_off": "hand-off from the known agent",
+    "known_customer": "knows the customer",
+    "crowding": "has other work at hand",
     "unfairness": "has been busier than others",
     "shift_overrun": "shift may end first",
 }

@@ -27,4 +27,4 @@ def parts(work: Work, seat: Seat, moment: Moment) -> dict[str, float]:
     return {"delay_cost_per_minute": rate(work, moment) / minutes(work, seat, moment)}
 
 
-POLICY = Policy("apparent_cost", by_deadline, by_idle_time, urgency=urgency, parts=parts)
+POLICY = Policy("apparent_cost", by_deadline, by_idle_time, consider=16, urgency=urgency, parts=parts)

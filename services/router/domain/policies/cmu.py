@@ -16,4 +16,4 @@ def parts(work: Work, seat: Seat, moment: Moment) -> dict[str, float]:
     return {"delay_cost_per_minute": work.weight / minutes(work, seat, moment)}
 
 
-POLICY = Policy("cmu", by_receipt, by_idle_time, urgency=urgency, parts=parts)
+POLICY = Policy("cmu", by_receipt, by_idle_time, consider=16, urgency=urgency, parts=parts)

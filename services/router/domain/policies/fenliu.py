@@ -37,7 +37,7 @@ class Dial:
     short          0: the minutes of a ticket do not matter to its urgency; 1: cost per minute of work, as in c-mu;
                    more: short tickets first, which empties a queue that grows.
     vip            power of a class's weight; above 1, heavy classes count for more than their cost.
-    scarce, misfit, hand_off, unfair, overrun   prices.
+    scarce, misfit, hand_off, crowding, unfair, overrun   prices.
     """
 
     floor: float = 0.05
@@ -45,13 +45,14 @@ class Dial:
     ahead_min: float = 3.0
     ageing: float = 0.0
     stale_s: float = 1000.0
-    stale_targets: float = 8.0
+    stale_targets: float = 4.0
     stale_power: float = 3.0
     short: float = 1.4
-    vip: float = 1.2
-    scarce: float = 0.05
+    vip: float = 1.1
+    scarce: float = 0.03
     misfit: float = 0.1
     hand_off: float = 0.3
+    crowding: float = 0.3
     unfair: float = 0.0
     overrun: float = 0.2
 
@@ -104,8 +105,10 @@ def parts(dial: Dial, work: Work, seat: Seat, moment: Moment) -> dict[str, float
         "scarce_minutes": -dial.scarce * unit * min(price, 3.0),
         "misfit": -dial.misfit * unit * (1.0 - level),
     }
+    if seat.load:
+        found["crowding"] = -dial.crowding * unit * seat.load / max(seat.capacity, 1)
     if work.known_agent:
-        found["hand_off"] = -dial.hand_off * unit * work.wish * (seat.agent_id != work.known_agent)
+        found["known_customer"] = dial.hand_off * unit * work.wish * (seat.agent_id == work.known_agent)
     if dial.unfair:
         busy = outlook.occupancy.get(seat.agent_id, outlook.mean_occupancy)
         found["unfairness"] = -dial.unfair * unit * (busy - outlook.mean_occupancy)
@@ -128,8 +131,10 @@ def values(dial: Dial, work: Work, seats: Sequence[Seat], moment: Moment) -> lis
         cost = dial.scarce * min(max(0.0, outlook.top.get(seat.agent_id, 0.0) - own), 3.0)
         if needed.skill:
             cost += dial.misfit * (1.0 - agent.skills.get(needed.skill, 0.0))
-        if work.known_agent and seat.agent_id != work.known_agent:
-            cost += dial.hand_off * work.wish
+        if seat.load:
+            cost += dial.crowding * seat.load / max(seat.capacity, 1)
+        if work.known_agent and seat.agent_id == work.known_agent:
+            cost -= dial.hand_off * work.wish
         if dial.unfair:
             busy = outlook.occupancy.get(seat.agent_id, outlook.mean_occupancy)
             cost += dial.unfair * (busy - outlook.mean_occupancy)

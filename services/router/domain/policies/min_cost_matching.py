@@ -12,4 +12,4 @@ def parts(work: Work, seat: Seat, moment: Moment) -> dict[str, float]:
     return {"delay_cost": marginal(work, moment), "work": -minutes(work, seat, moment)}
 
 
-POLICY = Policy("min_cost_matching", by_receipt, by_idle_time, urgency=urgency, parts=parts)
+POLICY = Policy("min_cost_matching", by_receipt, by_idle_time, consider=16, urgency=urgency, parts=parts)
