@@ -18,6 +18,7 @@ from fenliu.chassis.errors import FenliuError
 from fenliu.cli import models
 from fenliu.cli.classify import classify
 from fenliu.cli.home import SERVICES, BadPortBase, Home, NoKey, current_home
+from fenliu.cli.simulate import app as simulate
 
 app = typer.Typer(
     help="Fenliu (分流): ticket routing for online shops.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -32,6 +33,7 @@ app.add_typer(topics, name="topics")
 app.add_typer(dlq, name="dlq")
 app.add_typer(config, name="config")
 app.add_typer(classifier, name="classifier")
+app.add_typer(simulate, name="simulate")
 app.command()(classify)
 classifier.command()(models.promote)
 classifier.command()(models.rollback)
@@ -234,6 +236,27 @@ def publish(
     except (OSError, UnicodeDecodeError) as error:
         fail(f"{file} cannot be read: {error}")
     _run(records.publish(_bootstrap(bootstrap), topic, text))
+
+
+@app.command()
+def explain(
+    ticket: Annotated[str, typer.Argument(help="Id of a ticket.")],
+    tenant: Annotated[str, typer.Option(help="Tenant (shop) of the ticket.")] = "demo",
+) -> None:
+    """Tell why a ticket is where it is: every change, and why it was given to whom."""
+    import os
+
+    from fenliu.chassis.auth import Tokens
+    from fenliu.chassis.clock import SystemClock
+    from fenliu.cli import explain as module
+    from fenliu.cli.home import token_key
+
+    try:
+        key = Tokens(token_key()).issue(tenant, ["supervisor"], "cli", 60.0, SystemClock().now())
+        url = os.environ.get("FENLIU_ROUTER_URL") or _home().url("router")
+        print("\n".join(module.told(module.fetch(url, key, ticket))))
+    except (NoKey, BadPortBase, module.NoStory) as error:
+        fail(error)
 
 
 @app.command()

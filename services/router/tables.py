@@ -134,6 +134,17 @@ ticket_history = Table(
 )
 """Every change of every ticket, never updated. Its key is the last wall against two changes from one version."""
 
+ticket_decisions = Table(
+    "ticket_decisions",
+    metadata,
+    Column("ticket_id", String(128), nullable=False),
+    Column("version", BigInteger, nullable=False, comment="of the ticket after the assignment"),
+    Column("policy", String(80), nullable=False, comment="name/version"),
+    Column("grounds", Text, nullable=False, comment="candidates with scores and parts, refusals; JSON"),
+    PrimaryKeyConstraint("ticket_id", "version", name="ticket_decisions_pk"),
+)
+"""Why the dispatcher gave a ticket to an agent; written with the history row of the same key."""
+
 agents = Table(
     "agents",
     metadata,

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from fenliu.chassis.auth import Principal
 from fenliu.chassis.http import Identifier, problem_responses, require
 from services.router.api.parts import READERS, NoSuchTicket, Parts, TicketOut, ticket_out
-from services.router.store import board, tickets
+from services.router.domain.explain import in_words
+from services.router.store import board, decisions, tickets
 
 
 class StepOut(BaseModel):
@@ -27,12 +28,38 @@ class StepOut(BaseModel):
     at: datetime
 
 
+class CandidateOut(BaseModel):
+    """Somebody who could have had the ticket."""
+
+    agent_id: str
+    score: float | None = Field(description="The policy's value of the pair, larger is better; null: rank decided.")
+    parts: dict[str, float] = Field(description="Addends of the score by name; empty where the policy has none.")
+
+
+class RefusalOut(BaseModel):
+    """Somebody with a claim to the ticket who could not have it."""
+
+    agent_id: str
+    reason: str = Field(description="declined_it, left_the_desk, not_online or full.")
+
+
+class DecisionOut(BaseModel):
+    """Why the dispatcher gave the ticket to an agent."""
+
+    version: int = Field(description="Of the ticket after the assignment; the step of the history with this version.")
+    policy: str = Field(description="Name and version of the policy.")
+    candidates: list[CandidateOut] = Field(description="The chosen agent, then the best of the others; at most 5.")
+    refused: list[RefusalOut] = Field(description="At most 5.")
+    words: list[str] = Field(description="The same in sentences.")
+
+
 class StoryOut(TicketOut):
     """A ticket with everything that happened to it."""
 
     rating: int | None = Field(description="1 to 5; null: not rated.")
     sla_version: str | None = Field(description="Version of the service levels under which it was promised.")
     history: list[StepOut] = Field(description="Every change, the first one first.")
+    decisions: list[DecisionOut] = Field(description="Grounds of the dispatcher's assignments, the first one first.")
 
 
 def routes(parts: Parts) -> APIRouter:
@@ -47,11 +74,13 @@ def routes(parts: Parts) -> APIRouter:
             if ticket is None:
                 raise NoSuchTicket()
             steps = await board.load_history(tx, ticket_id)
+            grounds = await decisions.load_decisions(tx, ticket_id)
         return StoryOut(
             **dict(ticket_out(ticket)),
             rating=ticket.rating or None,
             sla_version=ticket.sla_version or None,
             history=[_step(step) for step in steps],
+            decisions=[_decision(item) for item in grounds],
         )
 
     return router
@@ -67,4 +96,16 @@ def _step(step: board.Step) -> StepOut:
         queue_id=step.queue_id or None,
         reason=step.reason,
         at=step.at,
+    )
+
+
+def _decision(item: decisions.Grounds) -> DecisionOut:
+    return DecisionOut(
+        version=item.version,
+        policy=item.policy,
+        candidates=[
+            CandidateOut(agent_id=one.agent_id, score=one.score, parts=dict(one.parts)) for one in item.candidates
+        ],
+        refused=[RefusalOut(agent_id=agent_id, reason=reason) for agent_id, reason in item.refused],
+        words=in_words(item.policy, item.candidates, item.refused),
     )

@@ -1,31 +1,42 @@
 """The routing engine: who gets which ticket. Pure and deterministic; the same facts give the same plan, bit for bit.
 
-Tickets are bucketed by what they need, so only the heads of buckets are looked at, and a head that nobody can take
-blocks its own bucket alone. Capacity is never exceeded inside a plan: every decision takes its place at once.
+Tickets are bucketed by what they need and what their delay costs, so only the heads of buckets are looked at, and a
+head that nobody can take blocks its own bucket alone. Under a policy that values pairs, the most pressing heads form a
+block, and the block's best matching with the agents in front of their lines is carried out; nobody waits for a block to
+fill. Capacity is never exceeded inside a plan: every decision takes its place at once.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from services.router.domain.policies.policy import Policy
-from services.router.domain.pool import Agents, Line, Seat, Waiting, Work
+from services.router.domain.explain import Candidate, candidates_of, refusals
+from services.router.domain.matching import FORBIDDEN, match
+from services.router.domain.outlook import NEUTRAL, Outlook
+from services.router.domain.policies.policy import Moment, Policy
+from services.router.domain.pool import Agents, Bucket, Entry, Line, Seat, Waiting, Work
 from services.router.domain.queues import GENERAL, Requirement
 
-Bucket = tuple[Requirement, str]
+BLOCK, SMALL_BLOCK, LARGE_DESK = 16, 8, 200
+"""Most tickets that are matched at once, and on a desk of so many agents online, where choice is plenty anyway."""
+
+Head = tuple[float, str, Bucket]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Give this ticket to this agent.
 
-    version   of the ticket on which the decision rests.
-    queue_id  the ticket's queue; general where nobody on the desk has the skill.
-    mode      assign or offer.
-    reason    slug: what led to this agent.
+    version     of the ticket on which the decision rests.
+    queue_id    the ticket's queue; general where nobody on the desk has the skill.
+    mode        assign or offer.
+    reason      slug: what led to this agent.
+    policy      name and version of the policy, "name/1".
+    candidates  the best of those who could have had it, the chosen one first; at most explain.SHOWN.
+    refused     agents who could not, with the reason; at most explain.SHOWN.
     """
 
     ticket_id: str
@@ -35,101 +46,262 @@ class Decision:
     mode: str
     offer_timeout_s: int
     reason: str
+    policy: str = ""
+    candidates: tuple[Candidate, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Row:
+    """A ticket of the block, with whoever could take it."""
+
+    bucket: Bucket
+    work: Work
+    policy: Policy
+    effective: Requirement
+    seats: list[Seat]
+    values: dict[str, float] = field(default_factory=dict)
 
 
 def plan(
-    waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], now: datetime, *, limit: int = 500
-) -> list[Decision]:
+    waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], now: datetime, *, limit: int = 500,
+    outlook: Outlook = NEUTRAL, held: list[str] | None = None, explain: bool = True,
+) -> list[Decision]:  # fmt: skip
     """The next assignments, most pressing first, at most `limit`.
 
     waiting, agents  facts of one desk; unchanged afterwards, whatever was decided.
     policies         by the name that stands on the work.
+    outlook          what is expected of tickets and agents.
+    held             filled with tickets that somebody could take but that wait for their known agent: look again soon.
+    explain          False leaves candidates and refused empty, which is all that it changes.
     """
-    return _Planner(waiting, agents, policies, now).decide(limit)
+    planner = _Planner(waiting, agents, policies, Moment(now.timestamp(), outlook, _backlog(waiting, agents)))
+    planner.explain = explain
+    decisions = planner.decide(limit)
+    if held is not None:
+        held.extend(planner.held)
+    return decisions
+
+
+def _backlog(waiting: Waiting, agents: Agents) -> float:
+    return len(waiting) / max(agents.online, 1)
 
 
 class _Planner:
-    def __init__(self, waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], now: datetime) -> None:
+    def __init__(self, waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], moment: Moment) -> None:
         self.waiting = waiting
         self.agents = agents
         self.policies = policies
-        self.now = now
-        self.taken: list[tuple[Bucket, tuple[float, str, int]]] = []
-        self.seats: dict[str, tuple[Seat, int, float]] = {}
+        self.moment = moment
+        self.explain = True
+        self.block = BLOCK if agents.online < LARGE_DESK else SMALL_BLOCK
+        self.held: list[str] = []
+        self.taken: list[tuple[Bucket, Entry]] = []
+        self.gone: set[str] = set()
+        self.seats: dict[str, tuple[Seat, int, float, float]] = {}
+        self.heads: list[Head] = []
+        self.decisions: list[Decision] = []
+        self.fronts: dict[int, list[Seat]] = {}
 
     def decide(self, limit: int) -> list[Decision]:
         self.agents.settle()
-        heads: list[tuple[float, str, Bucket]] = []
         for bucket in self.waiting.buckets():
-            self._push_head(heads, bucket)
-        decisions: list[Decision] = []
-        while heads and len(decisions) < limit:
-            _, _, bucket = heapq.heappop(heads)
-            if self._serve(bucket, decisions):
-                self._push_head(heads, bucket)
+            self._push_head(bucket)
+        while self.heads and len(self.decisions) < limit:
+            if self.policies[self.heads[0][2][1]].parts is None:
+                bucket = heapq.heappop(self.heads)[2]
+                if self._serve(bucket):
+                    self._push_head(bucket)
+            else:
+                self._serve_block(limit - len(self.decisions))
         self._undo()
-        return decisions
+        return self.decisions
 
-    def _push_head(self, heads: list[tuple[float, str, Bucket]], bucket: Bucket) -> None:
-        head = self.waiting.head(bucket)
-        if head is not None:
-            heapq.heappush(heads, (head[0], head[1].ticket_id, bucket))
+    def _head(self, bucket: Bucket) -> tuple[float, Work] | None:
+        """The bucket's first ticket that this plan has not dealt with."""
+        while (head := self.waiting.head(bucket)) is not None and head[1].ticket_id in self.gone:
+            self.taken.append((bucket, self.waiting.take_head(bucket)))
+        return head
 
-    def _serve(self, bucket: Bucket, decisions: list[Decision]) -> bool:
-        """Place the bucket's head or step over it. False where nobody can take anything from this bucket."""
-        head = self.waiting.head(bucket)
-        if head is None:
-            return False
-        needed, policy = bucket[0], self.policies[bucket[1]]
-        effective = self.agents.effective(needed)
+    def _push_head(self, bucket: Bucket) -> None:
+        head = self._head(bucket)
+        if head is not None and self._line(bucket, self.policies[bucket[1]]) is not None:
+            key = self.policies[bucket[1]].key(head[1], head[0], self.moment)
+            heapq.heappush(self.heads, (key, head[1].ticket_id, bucket))
+
+    def _line(self, bucket: Bucket, policy: Policy) -> tuple[Requirement, Line] | None:
+        effective = self.agents.effective(bucket[0])
         if effective is None:
-            return False
+            return None
         line = self.agents.line(effective, policy.name, policy.rank)
-        if line.first() is None:
+        return None if line.first() is None else (effective, line)
+
+    # One ticket at a time: policies that order tickets and rank agents.
+
+    def _serve(self, bucket: Bucket) -> bool:
+        """Place the bucket's head or step over it. False where nobody can take anything from this bucket."""
+        head, policy = self._head(bucket), self.policies[bucket[1]]
+        found = self._line(bucket, policy)
+        if head is None or found is None:
             return False
+        effective, line = found
         self.taken.append((bucket, self.waiting.take_head(bucket)))
-        seat = self._choose(line, policy, head[1])
-        if seat is not None:
-            self._take(seat)
-            decisions.append(_decision(head[1], seat, effective, policy))
+        self.gone.add(head[1].ticket_id)
+        seats = self._seats_for(line, policy, head[1])
+        if seats:
+            row = _Row(bucket, head[1], policy, effective, seats)
+            self._give(row, self._best(row))
         return True
 
-    def _choose(self, line: Line, policy: Policy, work: Work) -> Seat | None:
-        if not work.excluded and policy.score is None:
-            return line.first()
-        aside: list[Seat] = []
-        candidates: list[Seat] = []
-        while len(candidates) < policy.consider and (seat := line.first()) is not None:
-            line.step_aside(seat)
-            aside.append(seat)
-            if seat.agent_id not in work.excluded:
-                candidates.append(seat)
-        for seat in aside:
-            line.touch(seat)
-        if policy.score is None or len(candidates) < 2:
-            return candidates[0] if candidates else None
-        score = policy.score
-        return min(candidates, key=lambda seat: (score(work, seat, self.now), policy.rank(seat), seat.agent_id))
+    def _best(self, row: _Row) -> Seat:
+        score, rank = row.policy.score, row.policy.rank
+        if score is None:
+            return row.seats[0]
+        row.values.update((seat.agent_id, -score(row.work, seat, self.moment)) for seat in row.seats)
+        return min(row.seats, key=lambda seat: (-row.values[seat.agent_id], rank(seat), seat.agent_id))
 
-    def _take(self, seat: Seat) -> None:
-        self.seats.setdefault(seat.agent_id, (seat, seat.load, seat.last_ts))
+    def _seats_for(self, line: Line, policy: Policy, work: Work) -> list[Seat]:
+        """The first eligible seats in line; whoever declined the ticket is passed over, however many they are."""
+        count = policy.consider
+        seats = line.front(count) if work.excluded or count > 1 else [seat for seat in (line.first(),) if seat]
+        if not work.excluded:
+            return seats
+        fitting = [seat for seat in seats if seat.agent_id not in work.excluded]
+        if len(fitting) < count and len(seats) == count:
+            more = line.front(count + len(work.excluded))
+            fitting = [seat for seat in more if seat.agent_id not in work.excluded][:count]
+        return fitting
+
+    # Several at a time: policies that value pairs.
+
+    def _serve_block(self, room: int) -> None:
+        """Match the most pressing heads with the agents in front of their lines."""
+        rows: list[_Row] = []
+        used: dict[Bucket, int] = {}
+        self.fronts.clear()
+        while self.heads and len(rows) < self.block and self.policies[self.heads[0][2][1]].parts is not None:
+            bucket = heapq.heappop(self.heads)[2]
+            row = self._row(bucket)
+            if row is None:
+                continue
+            if row.seats:
+                rows.append(row)
+                used[bucket] = used.get(bucket, 0) + 1
+            if not row.seats or used[bucket] < len(row.seats):
+                self._push_head(bucket)
+        self._add_wishes(rows)
+        self._match(rows, room)
+        for bucket in used:
+            self._push_head(bucket)
+
+    def _row(self, bucket: Bucket) -> _Row | None:
+        """The bucket's head with its candidates; none of them where it steps aside; None where the bucket is done."""
+        head, policy = self._head(bucket), self.policies[bucket[1]]
+        found = self._line(bucket, policy)
+        if head is None or found is None:
+            return None
+        effective, line = found
+        self.taken.append((bucket, self.waiting.take_head(bucket)))
+        self.gone.add(head[1].ticket_id)
+        row = _Row(bucket, head[1], policy, effective, self._front(line, policy, head[1]))
+        if row.seats and self._should_hold(row):
+            self.held.append(row.work.ticket_id)
+            row.seats = []
+        return row
+
+    def _front(self, line: Line, policy: Policy, work: Work) -> list[Seat]:
+        if work.excluded:
+            return self._seats_for(line, policy, work)
+        front = self.fronts.get(id(line))
+        if front is None:
+            front = self.fronts[id(line)] = line.front(policy.consider)
+        known = self.agents.seat(work.known_agent) if work.known_agent else None
+        if known is not None and known.free and known.agent_id in line.members and known not in front:
+            return [*front, known]
+        return front
+
+    def _should_hold(self, row: _Row) -> bool:
+        work, hold = row.work, row.policy.hold
+        if hold is None or not work.known_agent or work.known_agent in work.excluded:
+            return False
+        known = self.agents.seat(work.known_agent)
+        if known is None or known.free or not known.online:
+            return False
+        line = self.agents.line(row.effective, row.policy.name, row.policy.rank)
+        return known.agent_id in line.members and known.capacity > 0 and hold(work, known, self.moment)
+
+    def _add_wishes(self, rows: list[_Row]) -> None:
+        """Tickets that wish for an agent of the block come in too, the first of each, however far back they stand."""
+        seats = {seat.agent_id: seat for row in rows for seat in row.seats}
+        for agent_id in sorted(seats):
+            for bucket in self.waiting.wishes(agent_id):
+                head = self._head(bucket)
+                if head is not None and len(rows) < 2 * self.block and self.policies[bucket[1]].parts is not None:
+                    row = self._row(bucket)
+                    if row is not None and row.seats:
+                        rows.append(row)
+
+    def _match(self, rows: list[_Row], room: int) -> None:
+        seats: dict[str, Seat] = {}
+        for row in rows:
+            row.values = dict(
+                zip([s.agent_id for s in row.seats], row.policy.worth(row.work, row.seats, self.moment), strict=True)
+            )
+            seats.update((seat.agent_id, seat) for seat in row.seats)
+        order = sorted(seats)
+        chosen = _choose(rows, order)
+        for number, row in enumerate(rows):
+            if chosen[number] >= 0 and room > 0:
+                room -= 1
+                self._give(row, seats[order[chosen[number]]])
+            else:
+                self.gone.discard(row.work.ticket_id)
+        left = {row.work.ticket_id for row in rows} - self.gone
+        if left:
+            self._give_back(left)
+
+    def _give_back(self, ticket_ids: set[str]) -> None:
+        """Tickets that the block left over stand in their buckets again."""
+        back = [item for item in self.taken if item[1][1] in ticket_ids]
+        self.taken = [item for item in self.taken if item[1][1] not in ticket_ids]
+        self.waiting.restore(back)
+
+    # What both have in common.
+
+    def _give(self, row: _Row, seat: Seat) -> None:
+        work, policy = row.work, row.policy
+        lost_skill = bool(work.needed.skill) and not row.effective.skill
+        if lost_skill:
+            reason = "no_agent_with_skill"
+        elif work.known_agent == seat.agent_id:
+            reason = "dedicated_agent" if work.wish > 1 else "known_agent"
+        else:
+            reason = policy.name
+        decision = Decision(
+            work.ticket_id, work.version, seat.agent_id, GENERAL if lost_skill else work.queue_id, work.mode,
+            work.offer_timeout_s, reason, f"{policy.name}/{policy.version}",
+            candidates_of(work, seat, row.seats, row.values, policy, self.moment) if self.explain else (),
+            refusals(work, self.agents) if self.explain else (),
+        )  # fmt: skip
+        self.decisions.append(decision)
+        self.seats.setdefault(seat.agent_id, (seat, seat.load, seat.last_ts, seat.idle_ts))
         seat.load += 1
-        seat.last_ts = self.now.timestamp()
+        seat.last_ts = seat.idle_ts = self.moment.now_ts
 
     def _undo(self) -> None:
-        self.waiting.restore(iter(self.taken))
-        for seat, load, last_ts in self.seats.values():
-            seat.load, seat.last_ts = load, last_ts
+        self.waiting.restore(self.taken)
+        for seat, load, last_ts, idle_ts in self.seats.values():
+            seat.load, seat.last_ts, seat.idle_ts = load, last_ts, idle_ts
 
 
-def _decision(work: Work, seat: Seat, effective: Requirement, policy: Policy) -> Decision:
-    lost_skill = bool(work.needed.skill) and not effective.skill
-    return Decision(
-        ticket_id=work.ticket_id,
-        version=work.version,
-        agent_id=seat.agent_id,
-        queue_id=GENERAL if lost_skill else work.queue_id,
-        mode=work.mode,
-        offer_timeout_s=work.offer_timeout_s,
-        reason="no_agent_with_skill" if lost_skill else policy.name,
-    )
+def _choose(rows: list[_Row], order: list[str]) -> list[int]:
+    """Column of each row, or -1: the best pair where one side is alone, else the best matching."""
+    if len(order) == 1:
+        first = min(range(len(rows)), key=lambda n: (-rows[n].values.get(order[0], FORBIDDEN), rows[n].work.ticket_id))
+        return [0 if number == first else -1 for number in range(len(rows))]
+    if len(order) >= len(rows):
+        best = [max(row.values, key=row.values.__getitem__) for row in rows]  # of equals the first in line
+        if len(set(best)) == len(best):  # everybody's first choice at once is the best matching
+            place = {agent_id: number for number, agent_id in enumerate(order)}
+            return [place[agent_id] for agent_id in best]
+    return match([[row.values.get(agent_id, FORBIDDEN) for agent_id in order] for row in rows])

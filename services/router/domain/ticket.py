@@ -146,6 +146,8 @@ class Agent:
     presence_at       when their presence last changed; None is never.
     version           grows when settings or presence change.
     revision          grows with every change, also of load or of an owned ticket.
+    free_since        when they last finished a ticket; None is unknown, and last_assigned_at counts.
+    shift_ends_at     when their shift ends; None is unknown.
     """
 
     tenant_id: str
@@ -162,8 +164,20 @@ class Agent:
     presence_at: datetime | None = None
     version: int = 1
     revision: int = 1
+    free_since: datetime | None = None
+    shift_ends_at: datetime | None = None
 
     @property
     def available(self) -> bool:
         """Allow-list: only "online" counts, and only with a free place."""
         return self.presence == "online" and self.load < self.capacity
+
+
+TIER_WEIGHT = {"urgent": 4.0, "priority": 2.0}
+"""What a minute's delay costs by tier, in those of a standard ticket."""
+
+
+def delay_weight(ticket: Ticket) -> float:
+    """What a minute's delay of this ticket costs, in those of an ordinary customer's standard one."""
+    weight = TIER_WEIGHT.get(ticket.labels.tier, 1.0) if ticket.labels else 1.0
+    return weight * (1.5 if ticket.facts.customer_class in ("vip", "dedicated") else 1.0)

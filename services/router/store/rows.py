@@ -18,7 +18,7 @@ _NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Labels,
 TICKET_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Ticket))
 TICKET_COLUMNS: tuple[Column[Any], ...] = tuple(tickets.c[name] for name in TICKET_FIELDS)
 
-AGENT_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Agent))
+AGENT_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Agent) if field.name in agents.c)
 AGENT_COLUMNS: tuple[Column[Any], ...] = tuple(agents.c[name] for name in AGENT_FIELDS)
 
 QUEUE_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Queue))

@@ -25,6 +25,7 @@ from services.router.domain.queues import Queue, QueueRules
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change, apply
 from services.router.store import agents as agent_store
+from services.router.store import decisions as decision_store
 from services.router.store import dispatch, queues, tickets
 from services.router.store.news import News
 from services.router.workers.mirror import Mirror
@@ -219,6 +220,7 @@ class Dispatcher:
         given = len(await self._carry_out(mirror, decisions)) if decisions else 0
         # A decision that lost is not planned again before its row is read again; that one is dirty, or not waiting.
         mirror.stale = mirror.stale and len(decisions) == self._pace.batch
+        mirror.stale = mirror.stale or bool(mirror.held)  # what waits for its known agent is weighed again by the poll
         return given
 
     async def _carry_out(self, mirror: Mirror, decisions: Sequence[Decision]) -> list[Change]:
@@ -231,6 +233,7 @@ class Dispatcher:
             staff = await dispatch.lock_agents(tx, mirror.desk[0], wanted)
             changes = self._fit(tx, mirror, [item for item in decisions if item.ticket_id in won], staff)
             await tickets.record(tx, changes, by_dispatcher=True)
+            await decision_store.insert_decisions(tx, decisions, {c.after.ticket_id: c.after.version for c in changes})
             self._news.after(tx, changes, by_dispatcher=True)
         self._learn(mirror, decisions, won, staff, changes)
         self._measure(tx, decisions, changes, self._clock.monotonic() - started)

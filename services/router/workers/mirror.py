@@ -10,7 +10,7 @@ from services.router.domain.engine import Decision, plan
 from services.router.domain.policies import POLICIES
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.queues import GENERAL, Queue, QueueRules
-from services.router.domain.ticket import Agent, Ticket
+from services.router.domain.ticket import Agent, Ticket, delay_weight
 
 
 class Mirror:
@@ -28,6 +28,8 @@ class Mirror:
         self.overrides = overrides
         self.stale = True
         """True where something changed since the last plan that left nothing to decide."""
+        self.held: list[str] = []
+        """Tickets that somebody could take but that the last plan kept for the agent who knows the customer."""
         self._rules = rules
         self._waiting = Waiting()
 
@@ -72,7 +74,8 @@ class Mirror:
 
     def decide(self, now: datetime, limit: int) -> list[Decision]:
         """The engine's next decisions for this desk."""
-        return plan(self._waiting, self.agents, POLICIES, now, limit=limit)
+        self.held.clear()
+        return plan(self._waiting, self.agents, POLICIES, now, limit=limit, held=self.held)
 
     def _work(self, ticket: Ticket) -> Work:
         queue = self.overrides.get(ticket.queue_id) or self._rules.queues.get(ticket.queue_id)
@@ -93,4 +96,8 @@ class Mirror:
             due_ts=due.timestamp() if due else ticket.received_at.timestamp() + 14400.0,
             predicted_min=ticket.predicted_min,
             excluded=frozenset(ticket.declined_by),
+            category=ticket.labels.category if ticket.labels else "",
+            complexity=ticket.labels.complexity if ticket.labels else "",
+            weight=delay_weight(ticket),
+            target_s=round(due.timestamp() - ticket.received_at.timestamp(), 0) if due else 0.0,
         )

@@ -4,12 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.router.domain.policies import earliest_deadline, longest_idle
-from services.router.domain.policies.policy import Policy
+from services.router.domain.policies import (
+    age_credit,
+    age_score,
+    apparent_cost,
+    best_match,
+    cmu,
+    earliest_deadline,
+    fastest_first,
+    fenliu,
+    fewest_open,
+    gcmu,
+    longest_idle,
+    min_cost_matching,
+    random_agent,
+    round_robin,
+    shadow_price,
+    spare_share,
+    strict_priority,
+)
+from services.router.domain.policies.policy import Moment, Policy
+
+_BASELINES = (
+    random_agent, round_robin, longest_idle, fewest_open, spare_share, strict_priority, age_score, age_credit,
+    best_match, earliest_deadline,
+)  # fmt: skip
+_SCIENCE = (cmu, gcmu, apparent_cost, fastest_first, shadow_price, min_cost_matching)
+
+BASELINES = tuple(module.POLICY.name for module in _BASELINES)
+"""B0 to B9, in order."""
 
 POLICIES: Mapping[str, Policy] = {
-    "longest_idle": longest_idle.POLICY,
-    "earliest_deadline": earliest_deadline.POLICY,
+    policy.name: policy
+    for policy in (*(module.POLICY for module in (*_BASELINES, *_SCIENCE)), fenliu.POLICY, fenliu.FAIR)
 }
 
-__all__ = ["POLICIES", "Policy"]
+__all__ = ["BASELINES", "POLICIES", "Moment", "Policy"]
