@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fenliu.chassis.errors import FenliuError
+from fenliu.cli import learning
 from fenliu.cli.classify import classify
 from fenliu.cli.home import SERVICES, BadPortBase, Home, NoKey, current_home
 
@@ -29,6 +30,10 @@ app.add_typer(db, name="db")
 app.add_typer(topics, name="topics")
 app.add_typer(dlq, name="dlq")
 app.add_typer(config, name="config")
+classifier = typer.Typer(help="The classifier's model: versions, promotion, feedback.", no_args_is_help=True)
+app.add_typer(classifier, name="classifier")
+classifier.command()(learning.train)
+classifier.command()(learning.evaluate)
 app.command()(classify)
 
 Bootstrap = Annotated[

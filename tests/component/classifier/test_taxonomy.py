@@ -18,7 +18,7 @@ RULINGS = [
     ("昨天买的今天降价了能退差价吗", "promotion_price", "standard", "simple"),
     ("手机买来就开不了机", "product_quality", "priority", "moderate"),
     ("这个是正品吗", "product_inquiry", "standard", "simple"),
-    ("一个订单扣了我两次钱", "payment", "urgent", "moderate"),
+    ("就买了一样东西怎么扣我两次钱", "payment", "urgent", "moderate"),
     ("莫名其妙自动扣费了", "payment", "urgent", "complex"),
     ("我的账号被盗了", "account", "urgent", "moderate"),
     ("忘记密码登录不了", "account", "standard", "simple"),
