@@ -258,9 +258,13 @@ def operations_asked_for(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def signs_in(text: str) -> list[int]:
-    """Places in SIGNS of the signs that a canonical text shows, ascending."""
-    found = [place for place, search in _SEARCHED if search(text)]
+def signs_in(text: str, whole: str = "") -> list[int]:
+    """Places in SIGNS of the signs that a canonical text shows, ascending.
+
+    whole: where signs of tone are searched, if `text` has lost its courtesies and outbursts; empty is `text`.
+    """
+    toned = whole or text
+    found = [place for place, search in _SEARCHED if search(text if place < FIRST_TONE_SIGN else toned)]
     operations = len(operations_asked_for(text))
     if operations == 2:
         found.append(SIGNS.index(TWO_OPERATIONS))

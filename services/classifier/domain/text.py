@@ -87,6 +87,11 @@ _IDENTIFIERS = re.compile("[" + "".join(_MARK_OF[kind] for kind in ("订单", "�
 """Marks that only say who or which one; adding one must change nothing."""
 
 
+def quiet(text: str) -> str:
+    """A canonical text without courtesies, haste and outbursts: what signs of work and topics are searched in."""
+    return _ASIDE.sub(" ", text).lstrip(" ,.!~?;:")
+
+
 def core(text: str) -> str:
     """What a canonical text asks for: without courtesies, haste, outbursts, punctuation, names and numbers of orders.
 

@@ -23,7 +23,7 @@ from services.classifier.domain.label import (
 )
 from services.classifier.domain.language import language_of
 from services.classifier.domain.sign import FIRST_TONE_SIGN, SIGNS, signs_in
-from services.classifier.domain.text import canonical, core, intent_of_nothing, is_nothing_to_act_on, shown
+from services.classifier.domain.text import canonical, core, intent_of_nothing, is_nothing_to_act_on, quiet, shown
 from services.classifier.domain.topic import TOPICS, topics_in
 from services.classifier.model.feature import Features, features_of
 from services.classifier.model.weights import ARTIFACTS, Weights, load_weights
@@ -81,13 +81,14 @@ def read(texts: Sequence[str]) -> Reading:
     """Canonical and core forms, features and signs of 1 or more texts."""
     canonicals = [canonical(text) for text in texts]
     cores = [core(text) for text in canonicals]
+    quiets = [quiet(text) for text in canonicals]
     return Reading(
         canonicals,
         cores,
         features_of(cores),
         features_of(canonicals),
-        [signs_in(text) for text in canonicals],
-        [topics_in(text) for text in canonicals],
+        [signs_in(text, whole) for text, whole in zip(quiets, canonicals, strict=True)],
+        [topics_in(text) for text in quiets],
     )
 
 
