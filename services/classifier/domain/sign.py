@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from services.classifier.domain.script import script_of, split_by_script
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:
@@ -247,12 +249,14 @@ SIGNS = (*WORK_SIGNS, TWO_OPERATIONS, MANY_OPERATIONS, *TONE_SIGNS)
 
 FIRST_TONE_SIGN = len(WORK_SIGNS) + 2
 
-_SEARCHED = tuple((place, sign.pattern.search) for place, sign in enumerate(SIGNS))
+_SEARCHED = tuple(zip(*(split_by_script(sign.pattern) for sign in SIGNS), strict=True))
+_OPERATIONS_SEARCHED = tuple(zip(*(split_by_script(pattern) for pattern in _OPERATION.values()), strict=True))
 
 
 def operations_asked_for(text: str) -> frozenset[str]:
     """Which different operations a canonical text mentions."""
-    found = {name for name, pattern in _OPERATION.items() if pattern.search(text)}
+    searches = _OPERATIONS_SEARCHED[script_of(text)]
+    found = {name for name, search in zip(_OPERATION, searches, strict=True) if search(text)}
     if "reissue" in found:  # a wrong invoice to be issued again is one operation
         found.discard("invoice")
     return frozenset(found)
@@ -264,7 +268,9 @@ def signs_in(text: str, whole: str = "") -> list[int]:
     whole: where signs of tone are searched, if `text` has lost its courtesies and outbursts; empty is `text`.
     """
     toned = whole or text
-    found = [place for place, search in _SEARCHED if search(text if place < FIRST_TONE_SIGN else toned)]
+    work, tone = _SEARCHED[script_of(text)][:FIRST_TONE_SIGN], _SEARCHED[script_of(toned)][FIRST_TONE_SIGN:]
+    found = [place for place, search in enumerate(work) if search(text)]
+    found += [place for place, search in enumerate(tone, FIRST_TONE_SIGN) if search(toned)]
     operations = len(operations_asked_for(text))
     if operations == 2:
         found.append(SIGNS.index(TWO_OPERATIONS))
