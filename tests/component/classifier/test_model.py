@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,11 @@ def test_retrained_version_says_what_the_shipped_one_says() -> None:
     from services.classifier.model.train import train
 
     learned, held_back = split(load_corpus(), HELD_BACK)
-    written = [example for example in learned if "_written/" in example.source]
+    written = [
+        replace(example, labels={label: example.labels[label] for label in LABELS})  # the intent's fit takes most time
+        for example in learned
+        if "_written/" in example.source
+    ]
     small = Predictor(calibrated(train(written[::8], version="small"), held_back), _costs())
     texts = [example.text for example in held_back[::4]]
     shipped = Predictor(load_weights(), _costs()).predict(texts)
