@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fenliu.chassis.errors import FenliuError
-from fenliu.cli import models
+from fenliu.cli import learning, models
 from fenliu.cli.classify import classify
 from fenliu.cli.home import SERVICES, BadPortBase, Home, NoKey, current_home
 from fenliu.cli.simulate import app as simulate
@@ -35,6 +35,8 @@ app.add_typer(config, name="config")
 app.add_typer(classifier, name="classifier")
 app.add_typer(simulate, name="simulate")
 app.command()(classify)
+classifier.command()(learning.train)
+classifier.command()(learning.evaluate)
 classifier.command()(models.promote)
 classifier.command()(models.rollback)
 classifier.command()(models.versions)

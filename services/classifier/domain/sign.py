@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from services.classifier.domain.script import script_of, split_by_script
+
 
 @dataclass(frozen=True, slots=True)
 class Sign:
@@ -29,12 +31,14 @@ WORK_SIGNS = (
     _sign(
         "charged_twice",
         "charged more than once / 重复扣款",
+        r"双份钱|刷重|(?:又|再)(?:自动)?付(?:掉|了一次|了一遍)|(?:taken|charged|billed|paid|debited).{0,40}\b(?:twice|two times)\b|twice on the|double payment",
         r"(?:扣|付|刷|收|支付|扣款|付款)了?(?:我|了)?.{0,4}(?:两|2|二|三|3)(?:次|笔|遍|回)|重复(?:扣|付|支付|收)|两笔.{0,8}(?:扣|付)|(?:扣|付|刷)了?两",
         r"(?:charged|billed|paid|took).{0,30}(?:twice|two times|double)|double[ -]?charge|duplicate (?:charge|payment)|两笔都",
     ),
     _sign(
         "unknown_charge",
         "a charge that the customer did not agree to / 不明扣款",
+        r"不是我付的|(?:零钱|余额|卡里|账上|账户).{0,6}少了|查.{0,6}不是我付|醒来.{0,10}(?:少|没)了",
         r"(?:莫名|不明|自动|偷偷|乱|擅自|私自|无故|没同意|又).{0,6}(?:扣|划走|续费了)|(?:没|未|不是我)(?:有)?(?:买|下过?单|开|操作|消费|花|用过).{0,14}(?:扣|钱|款|我\d)",
         r"扣.{0,14}(?:没买|没下过?单|不知道|不认识|没开|没同意|没操作|没用过)|不认识的|盗刷|被刷|刷走|从来没同意|没人告诉过我",
         r"(?:don'?t|didn'?t|do not|did not|never|not) (?:recogni[sz]e|make|made|authori[sz]e|signed? up|bought)|unauthori[sz]ed|unknown charge|no permission|unrecogni[sz]ed",
@@ -49,16 +53,19 @@ WORK_SIGNS = (
     _sign(
         "fraud",
         "somebody pretends or cheats / 疑似诈骗",
+        r"保证金|做任务|返佣|刷单|垫(?:了|付).{0,6}(?:万|千)|扫我码|(?:链接|短信).{0,16}(?:卡号|密码|身份证)|公检法|gift cards? (?:for|to).{0,16}(?:verif|unlock|\d)|redelivery fee|fake (?:site|shop|page|website)|read .{0,8}(?:out )?the code|caller|text saying",
         r"诈骗|冒充|假客服|假冒|自称|被骗|骗走|骗子(?!平台)|中奖|屏幕共享|百万保障|备用金|\bscam|fraud|phish|pretend|impersonat|click (?:a|the|this) link",
     ),
     _sign(
         "taken_over",
         "somebody else uses the account / 账号被他人使用",
+        r"改了密码|密码被改|强制下线|登录记录|没下过单.{0,12}订单|多了.{0,4}(?:个|笔)订单|broken into|password changed|phone number changed|orders? i (?:never|did ?n.?t) place",
         r"盗号|(?:号|账户|账号).{0,4}被盗|盗了?我的?号|异地登|别人登|有人登|有人(?:盗|拿我的号)|陌生设备|被人(?:改|登)|没操作过的改密|hack|taken over|someone.{0,12}(?:my account|log|the email|signed in)|somebody.{0,10}my account",
     ),
     _sign(
         "leak",
         "personal data may have leaked / 疑似信息泄露",
+        r"外泄|(?:看到|打开|显示).{0,8}(?:全)?是?别人的(?:名字|电话|地址|订单|信息)|(?:地址|电话|身份证|信息).{0,10}(?:发给|给了|卖给|群里)|准确报出|(?:面单|快递单).{0,8}身份证|other people.?s (?:invoice|order|name|address|detail)|(?:to|with) a stranger|mailed my|gave .{0,14}my (?:address|number|phone)",
         r"泄露|泄漏|信息.{0,4}(?:泄|外流)|data (?:leak|breach)|leaked|连我.{0,8}都知道",
     ),
     _sign(
@@ -69,6 +76,7 @@ WORK_SIGNS = (
     _sign(
         "details_given",
         "card, code or identity details were handed over / 已交出卡号或验证码",
+        r"(?:填|输|发)(?:了|进去).{0,8}(?:密码|卡号|身份证|验证码)|(?:密码|卡号|身份证|验证码).{0,8}(?:填进去|输进去|发过去)",
         r"(?:给|告诉|发给?|填).{0,12}(?:验证码|卡号|密码|身份证)|(?:验证码|卡号|密码|身份证).{0,10}(?:给|告诉|发|填)(?:了|出|他|那)|(?:gave|shared|entered|told).{0,24}(?:card|password|details|pin|code)",
     ),
     _sign(
@@ -80,6 +88,7 @@ WORK_SIGNS = (
     _sign(
         "danger",
         "fire, shock, injury or illness / 人身或财产危险",
+        r"鼓(?:个|起|了|胀|出)|胀(?:起|开|了)|顶开|烫手|冒(?:蓝|白|黑|红)?(?:光|烟|火)|啪啪响|麻(?:手|了一下)|煤气|天然气味|有毒|洗胃|水银|呛得|puff(?:y|ed)|swollen|bulg|inflated|swelled|carbon monoxide|tingl|gas smell",
         r"冒烟|起火|着火|烧(?:了|焦|起|坏)|爆炸|炸了|爆了|会不会爆|要炸|漏电|触电|电到|麻了|麻麻|打火(?!不)|火星|自燃|鼓包|有点鼓|漏液|中毒|拉肚子|呕吐|家吐|脸肿|疹子|烫伤|烫到|割了|割到|受伤|住院|急诊|去医院|煤气味|一氧化碳|铁丝|异物|糊味|焦味|跳闸|打手|烤化|断了.{0,4}(?:孩子|宝宝)|差点(?:吞|砸|要)",
         r"\bfire\b|\bsmok(?:e|ing)|explod|\bburn(?:ed|ing|t|s)?\b|electric shock|\bshock|\bspark|injur|swollen|hospital|poison|chok(?:e|ing)|glass in|collapsed",
     ),
@@ -178,6 +187,22 @@ WORK_SIGNS = (
         "a product does not work / 商品故障",
         r"坏(?:了|的)|开不了机|没反应|死机|黑屏|蓝屏|失灵|划痕|裂|漏水|不制冷|断了|脱|开线|掉漆|异响|故障|充不进|won'?t (?:turn|start|charge)|stopped working|broke|doesn'?t work|not working|crack|leak|\bdead\b|defect",
     ),
+    _sign(
+        "body_harmed",
+        "somebody was hurt or fell ill / 有人受伤或不适",
+        r"烫(?:出|掉|伤|破|起).{0,4}|把.{0,8}(?:腿|手|胳膊|脚|脸|嘴).{0,3}(?:烫|割|划|夹|砸)|(?:腿|手|胳膊|脚|嘴|肚皮|脸|背).{0,6}(?:烫|割|划|夹|砸|扎|肿|破)|流血|出血|扎(?:了|进|到|破)|玻璃渣|有根针|起泡|肿成|红肿|过敏|火烧火辣|心慌|上吐下泻|吐了|缝了?.{0,2}针|骨折|摔(?:了|伤|下来)|晕(?:了|倒)|窒息|噎|医院|急诊|医药费|送医",
+        r"\brash\b|hives|bleed|blood|cut (?:my|his|her)|stitches|broke .{0,6}(?:tooth|arm|wrist|leg)|blister|swell|vomit|threw up|food poisoning|allergic reaction|(?:metal|needle|plastic|shard) in (?:my|the|it)|button (?:cell|battery)|fell (?:off|out|on)|doctor|emergency room|\ber\b|a&e",
+    ),
+    _sign(
+        "settled_or_denied",
+        "says that it is settled or did not happen / 已解决或未发生",
+        r"没有重复|不是盗刷|不用查了|不用管了|没事了|虚惊一场|已经(?:自己)?退回|没丢|查到了|解决了|钱没(?:扣|少)|没扣|没转|没点|no money (?:has |was )?(?:gone|taken)|never ?mind|sorted now|found it|turned up|no need to|not charged|wasn.?t charged",
+    ),
+    _sign(
+        "asks_beforehand",
+        "asks whether something could happen / 事前询问",
+        r"会不会|怕(?:被|着|烫|漏|有)|有没有.{0,8}(?:保护|风险|毒|味)|安全吗|容易.{0,6}吗|怎么.{0,8}才不|能.{0,6}上飞机|is it safe|safe (?:to|for)|could it|would it|does it (?:have|get)|worried (?:that|about)",
+    ),
 )
 """Signs for category, tier and complexity."""
 
@@ -199,14 +224,18 @@ TONE_SIGNS = (
 """Signs for sentiment alone; the other labels must not move with the tone."""
 
 _OPERATIONS = {
-    "return": r"退货|退掉|要退|想退|退了?(?=[,,\s。]|$)|退(?:一件|裤|外套|大衣|鞋|机)|\breturn\b",
-    "refund": r"退款|退钱|退我|退回|退差|运费.{0,6}退|\brefund\b",
-    "exchange": r"换货|换成|换(?:大|小|一|个|件|码|颜色|灰|[a-z]+码)|要换|\bexchange\b|\bswap\b",
-    "cancel": r"取消|\bcancel\b",
-    "reissue": r"补发|补寄|补给我|要补|重新开|重开|红冲|\bresend\b|\breissue\b|replacement",
-    "change": r"改地址|地址改|改成|改到|\bchange the address|address fixed|change my address",
-    "compensate": r"赔偿?|补偿|误工|医药费|compensat|medical costs",
-    "merge": r"合并|加急|\bmerge\b",
+    "return": r"退货|退掉|要退|想退|退了?(?=[,,\s。]|$)|退(?:一件|裤|外套|大衣|鞋|机)|\breturn\b|send (?:it|them|this|that|one) back",
+    "refund": r"退款|退钱|退我|退回|退差|运费.{0,6}退|退(?:一下)?运费|返(?:一下|我|给我)|\brefund\b|money back",
+    "exchange": r"换货|换成|换(?:大|小|一|个|件|码|颜色|灰|[a-z]+码)|要换|(?:污渍|坏的?).{0,3}换|\bexchange\b|\bswap\b|(?:want|get) .{0,20}instead",
+    "cancel": r"取消|(?:那|另外|另)(?:一)?(?:件|单|个).{0,4}不要|\bcancel\b",
+    "reissue": r"补发|补寄|补给我|要补|补(?:一个|两个|一下|齐)|重新开|重开|红冲|重做|\bresend\b|\breissue\b|replacement|send (?:me )?(?:a new|another)",
+    "change": r"改地址|地址改|改成|改到|改送|改自提|换绑|\b(?:change|update|modify|fix|correct)\b.{0,24}(?:address|name|phone|size|colou?r|item|order|payment)|address fixed",
+    "compensate": r"赔偿?|补偿|误工|医药费|compensat|medical costs|reimburse",
+    "merge": r"合并|加急|\bmerge\b|\bcombine\b",
+    "invoice": r"(?:开|补开|补一?张|发).{0,4}(?:发票|专票|普票)|发票.{0,6}(?:开|补|发)|(?:send|need|email|get).{0,14}(?:invoice|receipt)",
+    "benefit": r"(?:积分|优惠券|券|会员|红包).{0,6}(?:还我|退|补|恢复|没到)|(?:give|put|restore).{0,14}(?:points|coupon|credit|voucher)",
+    "remove": r"解绑|注销|关掉|删(?:掉|除)|\b(?:remove|delete|unlink|take .{0,14}(?:off|out))\b",
+    "pick_up": r"上门取|来(?:取|拿)走?|拉走|\bpick(?:ed)? ?up\b|collect it",
 }
 _OPERATION = {name: re.compile(pattern) for name, pattern in _OPERATIONS.items()}
 
@@ -220,26 +249,31 @@ SIGNS = (*WORK_SIGNS, TWO_OPERATIONS, MANY_OPERATIONS, *TONE_SIGNS)
 
 FIRST_TONE_SIGN = len(WORK_SIGNS) + 2
 
-_SEARCHED = tuple((place, sign.pattern.search) for place, sign in enumerate(SIGNS))
+_SEARCHED = tuple(zip(*(split_by_script(sign.pattern) for sign in SIGNS), strict=True))
+_OPERATIONS_SEARCHED = tuple(zip(*(split_by_script(pattern) for pattern in _OPERATION.values()), strict=True))
 
 
 def operations_asked_for(text: str) -> frozenset[str]:
     """Which different operations a canonical text mentions."""
-    return frozenset(name for name, pattern in _OPERATION.items() if pattern.search(text))
+    searches = _OPERATIONS_SEARCHED[script_of(text)]
+    found = {name for name, search in zip(_OPERATION, searches, strict=True) if search(text)}
+    if "reissue" in found:  # a wrong invoice to be issued again is one operation
+        found.discard("invoice")
+    return frozenset(found)
 
 
-def signs_in(text: str) -> list[int]:
-    """Places in SIGNS of the signs that a canonical text shows, ascending."""
-    found = [place for place, search in _SEARCHED if search(text)]
+def signs_in(text: str, whole: str = "") -> list[int]:
+    """Places in SIGNS of the signs that a canonical text shows, ascending.
+
+    whole: where signs of tone are searched, if `text` has lost its courtesies and outbursts; empty is `text`.
+    """
+    toned = whole or text
+    work, tone = _SEARCHED[script_of(text)][:FIRST_TONE_SIGN], _SEARCHED[script_of(toned)][FIRST_TONE_SIGN:]
+    found = [place for place, search in enumerate(work) if search(text)]
+    found += [place for place, search in enumerate(tone, FIRST_TONE_SIGN) if search(toned)]
     operations = len(operations_asked_for(text))
     if operations == 2:
         found.append(SIGNS.index(TWO_OPERATIONS))
     elif operations > 2:
         found.append(SIGNS.index(MANY_OPERATIONS))
     return sorted(found)
-
-
-def may_be_complex(found: list[int]) -> bool:
-    """Whether the signs found allow `complex` at all: one strong sign or two weak ones (docs/taxonomy.md)."""
-    strengths = [SIGNS[place].strength for place in found]
-    return "strong" in strengths or strengths.count("weak") >= 2

@@ -65,6 +65,7 @@ def shown(text: str) -> str:
 
 _COURTESY_ZH = (
     "你们好|你好|您好|亲亲|哈喽|哈罗|嗨|早上好|上午好|中午好|下午好|晚上好|请问一下|请问|请教|麻烦您|麻烦你|麻烦|谢谢|多谢|感谢|辛苦了?|劳烦了?"
+    "|在不在|在没在|还在吗|在[吗嘛么](?![\u4e00-\u9fff])|有人[吗嘛么](?![\u4e00-\u9fff])"
     "|不好意思|打扰一?下?了?|宝子|小姐姐|亲(?=[\\s,,。!~:]|$|在)|(?<=[\\s,])亲|^亲(?!戚|子|自|人|手|测|爱)|^宝(?=\\s)"
 )
 _HASTE_ZH = "十万火急|急急+|急死人?了?|很急|好急|非常急|特急|着急|在线等|(?<![\\u4e00-\\u9fff])急(?![\\u4e00-\\u9fff])"
@@ -82,9 +83,21 @@ _PUNCTUATION = re.compile(r"[^\w\ue001-\ue0ff]+|_+")
 _DIGIT = re.compile(r"[0-9]+")
 
 
+_IDENTIFIERS = re.compile("[" + "".join(_MARK_OF[kind] for kind in ("订单", "数字", "姓名", "手机", "单号")) + "]")
+"""Marks that only say who or which one; adding one must change nothing."""
+
+
+def quiet(text: str) -> str:
+    """A canonical text without courtesies, haste and outbursts: what signs of work and topics are searched in."""
+    return _ASIDE.sub(" ", text).lstrip(" ,.!~?;:")
+
+
 def core(text: str) -> str:
-    """What a canonical text asks for: without courtesies, haste, outbursts and punctuation; numbers become 0."""
-    text = _ASIDE.sub(" ", text)
+    """What a canonical text asks for: without courtesies, haste, outbursts, punctuation, names and numbers of orders.
+
+    Other numbers become 0.
+    """
+    text = _ASIDE.sub(" ", _IDENTIFIERS.sub(" ", text))
     text = _PUNCTUATION.sub(" ", _APOSTROPHE.sub("", text))
     return _DIGIT.sub("0", text).strip()
 
@@ -96,6 +109,20 @@ _NOTHING = re.compile(
     r"|\b(?:there|anyone|anybody|someone|here|agent|human|person|real|live|operator|representative|help|me|i|need|a|to"
     r"|speak|talk|question|can|you|have|is|are|with|ok|okay|yes|no)\b)*"
 )
+
+
+_CALLS_A_PERSON = re.compile(r"人工|真人|\b(?:agent|human|person|operator|representative)\b")
+_THANKS = re.compile(r"谢|thank|thx")
+_LETTERS = re.compile(r"[\u4e00-\u9fffa-z]{2}")
+
+
+def intent_of_nothing(text: str) -> str:
+    """Intent of a canonical text with nothing to act on: human_agent, thanks, greeting, or "" without any word."""
+    if _CALLS_A_PERSON.search(text):
+        return "human_agent"
+    if _THANKS.search(text):
+        return "thanks"
+    return "greeting" if _LETTERS.search(text) else ""
 
 
 def is_nothing_to_act_on(core_text: str) -> bool:

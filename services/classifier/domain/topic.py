@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from services.classifier.domain.script import script_of, split_by_script
+
 TOPICS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
@@ -96,9 +98,9 @@ TOPICS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 """Name and pattern; the place is the topic's column after the signs."""
 
-_SEARCHED = tuple((place, pattern.search) for place, (_, pattern) in enumerate(TOPICS))
+_SEARCHED = tuple(zip(*(split_by_script(pattern) for _, pattern in TOPICS), strict=True))
 
 
 def topics_in(text: str) -> list[int]:
     """Places in TOPICS of the topics that a canonical text names, ascending."""
-    return [place for place, search in _SEARCHED if search(text)]
+    return [place for place, search in enumerate(_SEARCHED[script_of(text)]) if search(text)]

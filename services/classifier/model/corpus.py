@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.classifier.domain.label import NO_INTENT
+
 CORPUS = Path(__file__).parent.parent / "corpus"
 
 
@@ -66,6 +68,8 @@ def _written(root: Path, source: str) -> Iterator[Example]:
         for line in path.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             text = row.pop("text")
+            if row["complexity"] != "simple" and row.get("intent"):
+                row["intent"] = NO_INTENT
             yield Example(text, f"{source}/{path.stem}", row, WEIGHTS[source])
 
 

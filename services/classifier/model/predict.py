@@ -11,10 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.classifier.domain.decision import Costs, cheapest, parse_costs
-from services.classifier.domain.label import CATEGORIES, COMPLEXITIES, LABELS, SENTIMENTS, TIERS, Prediction
+from services.classifier.domain.label import (
+    CATEGORIES,
+    COMPLEXITIES,
+    HEADS,
+    LABELS,
+    NO_INTENT,
+    SENTIMENTS,
+    TIERS,
+    Prediction,
+)
 from services.classifier.domain.language import language_of
-from services.classifier.domain.sign import FIRST_TONE_SIGN, SIGNS, may_be_complex, signs_in
-from services.classifier.domain.text import canonical, core, is_nothing_to_act_on, shown
+from services.classifier.domain.sign import FIRST_TONE_SIGN, SIGNS, signs_in
+from services.classifier.domain.text import canonical, core, intent_of_nothing, is_nothing_to_act_on, quiet, shown
 from services.classifier.domain.topic import TOPICS, topics_in
 from services.classifier.model.feature import Features, features_of
 from services.classifier.model.weights import ARTIFACTS, Weights, load_weights
@@ -25,7 +34,7 @@ MAX_BATCH = 100
 """Texts that are labelled in one go; more are cut into several."""
 
 SIGN_COLUMNS = len(SIGNS) + len(TOPICS)
-SIGN_SCALE = {"category": 0.25, "tier": 0.5, "complexity": 0.5, "sentiment": 0.5}
+SIGN_SCALE = {"category": 0.12, "tier": 0.5, "complexity": 0.5, "sentiment": 0.5, "intent": 0.12}
 """Value of a sign or topic that was found; the smaller, the less the model leans on it against n-grams."""
 
 TONE_LABELS = ("sentiment",)
@@ -33,6 +42,9 @@ TONE_LABELS = ("sentiment",)
 
 NOTHING_CONFIDENCE = 0.97
 """Probability of `unclear` for a text with nothing to act on; such texts are recognised by rule, not learned."""
+
+INTENT_FROM = 0.5
+"""Probability from which an intent is named."""
 
 MAX_REASONS = 8
 _GRAM_REASONS = 3
@@ -69,13 +81,14 @@ def read(texts: Sequence[str]) -> Reading:
     """Canonical and core forms, features and signs of 1 or more texts."""
     canonicals = [canonical(text) for text in texts]
     cores = [core(text) for text in canonicals]
+    quiets = [quiet(text) for text in canonicals]
     return Reading(
         canonicals,
         cores,
         features_of(cores),
         features_of(canonicals),
-        [signs_in(text) for text in canonicals],
-        [topics_in(text) for text in canonicals],
+        [signs_in(text, whole) for text, whole in zip(quiets, canonicals, strict=True)],
+        [topics_in(text) for text in quiets],
     )
 
 
@@ -96,7 +109,7 @@ class Predictor:
 
     def _predict_batch(self, texts: Sequence[str]) -> list[Prediction]:
         reading = read(texts)
-        logits = {label: self._logits(label, reading) for label in LABELS}
+        logits = {label: logits_of(self.weights, label, reading) for label in HEADS}
         probabilities = {label: _softmax(values * self.weights.sharpness[label]) for label, values in logits.items()}
         nothing = [is_nothing_to_act_on(text) for text in reading.cores]
         _settle_nothing(probabilities, nothing)
@@ -108,15 +121,6 @@ class Predictor:
             for row in range(len(texts))
         ]
 
-    def _logits(self, label: str, reading: Reading) -> NDArray[np.float32]:
-        features = reading.features(label)
-        gathered = np.add.reduceat(self.weights.hashed[label][features.column], features.offsets[:-1], axis=0)
-        scaled = gathered / np.sqrt(features.counts())[:, None]
-        logits: NDArray[np.float32] = (
-            scaled + reading.sign_matrix(label) @ self.weights.signs[label] + self.weights.bias[label]
-        )
-        return logits
-
     def _prediction(
         self, reading: Reading, row: int, values: Mapping[str, NDArray[np.float32]], nothing: bool, grams: Sequence[str]
     ) -> Prediction:
@@ -124,20 +128,17 @@ class Predictor:
         confidence = float(values["category"].max())
         tier = cheapest(TIERS, values["tier"].tolist(), self.costs.tier)
         complexity = cheapest(COMPLEXITIES, values["complexity"].tolist(), self.costs.complexity)
-        found = reading.signs[row]
         if category == "unclear":
             tier, complexity = "standard", "simple"
-        elif complexity == "complex" and not may_be_complex(found):
-            complexity = "moderate"
         sentences = ["nothing to act on yet / 尚无可处理内容"] if nothing else []
-        sentences += [SIGNS[place].words for place in found]
+        sentences += [SIGNS[place].words for place in reading.signs[row]]
         return Prediction(
             category=category,
             tier=tier,
             complexity=complexity,
             sentiment=SENTIMENTS[int(values["sentiment"].argmax())],
             language=language_of(reading.texts[row]),
-            intent="",
+            intent=_intent(reading.texts[row], values["intent"], nothing, complexity),
             confidence=confidence,
             needs_review=confidence < self.costs.review_below,
             probabilities={
@@ -158,6 +159,24 @@ class Predictor:
             _pieces(f" {text} ", gain[a:b], features.start[a:b], features.length[a:b])
             for text, (a, b) in zip(reading.cores, pairwise(features.offsets.tolist()), strict=True)
         ]
+
+
+def logits_of(weights: Weights, label: str, reading: Reading) -> NDArray[np.float32]:
+    """texts x slugs: what the weights say of one label, before sharpness."""
+    features = reading.features(label)
+    gathered = np.add.reduceat(weights.hashed[label][features.column], features.offsets[:-1], axis=0)
+    scaled = gathered / np.sqrt(features.counts())[:, None]
+    logits: NDArray[np.float32] = scaled + reading.sign_matrix(label) @ weights.signs[label] + weights.bias[label]
+    return logits
+
+
+def _intent(text: str, shares: NDArray[np.float32], nothing: bool, complexity: str) -> str:
+    """The intent where the request is simple and one intent is likelier than all else together; else NO_INTENT."""
+    if nothing:
+        return intent_of_nothing(text)
+    if complexity != "simple" or shares.max() < INTENT_FROM:
+        return NO_INTENT
+    return HEADS["intent"][int(shares.argmax())]
 
 
 def _pieces(padded: str, gain: NDArray[np.float32], start: NDArray[np.int32], length: NDArray[np.int32]) -> list[str]:

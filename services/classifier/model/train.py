@@ -8,8 +8,10 @@ Needs the extra `train` (scikit-learn, scipy). The result depends on the corpus 
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,21 +20,24 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression
 
-from services.classifier.domain.label import LABELS
+from services.classifier.domain.label import HEADS
 from services.classifier.domain.text import is_nothing_to_act_on
+from services.classifier.model.calibrate import HELD_BACK, calibrated, counted, split
 from services.classifier.model.corpus import Example, data_version, load_corpus
 from services.classifier.model.feature import COLUMNS
-from services.classifier.model.predict import COSTS_FILE, TONE_LABELS, Reading, read
+from services.classifier.model.figures import key_figures
+from services.classifier.model.predict import COSTS_FILE, SIGN_COLUMNS, TONE_LABELS, Reading, read
 from services.classifier.model.weights import ARTIFACTS, Weights, save_weights
 
-STRENGTH = {"category": 12.0, "tier": 8.0, "complexity": 8.0, "sentiment": 4.0}
+STRENGTH = {"category": 20.0, "tier": 8.0, "complexity": 8.0, "sentiment": 4.0, "intent": 12.0}
 """Inverse of the L2 penalty, per label; chosen on leave-one-pass-out figures."""
 
-SHARPNESS = {"category": 0.9, "tier": 0.7, "complexity": 0.65, "sentiment": 1.0}
-"""Factor on the logits, chosen by `evaluate` on passes that were not trained on."""
 
 FEWEST_TEXTS = 2
 """A feature that fewer texts of the corpus show is left out: it says little, and no single text is remembered."""
+
+TOLERANCE = 0.005
+"""By how much a figure may fall without counting as worse: half a point, less than its own 95 % interval."""
 
 _NEVER = -20.0
 """Bias of a slug that no example carries."""
@@ -41,17 +46,20 @@ SMALLEST = 0.004
 """Weights nearer to zero than this are dropped from the artifact; the labels of the corpus do not change."""
 
 
-def train(examples: Sequence[Example], *, version: str, sharpness: Mapping[str, float] = SHARPNESS) -> Weights:
-    """Fit one multinomial logistic regression per label. Deterministic: no shuffling, no random start."""
+def train(examples: Sequence[Example], *, version: str) -> Weights:
+    """Fit one multinomial logistic regression per label. Deterministic: no shuffling, no random start.
+
+    Its probabilities are not calibrated yet: `calibrated` does that with a source that is not among `examples`.
+    """
     reading = read([example.text for example in examples])
     hashed, signs, bias = {}, {}, {}
-    for label in LABELS:
+    for label in HEADS:
         hashed[label], signs[label], bias[label] = _fit(examples, reading, label)
-    return Weights(hashed, signs, bias, dict(sharpness), {"model_version": version})
+    return Weights(hashed, signs, bias, dict.fromkeys(HEADS, 1.0), {"model_version": version})
 
 
 def _fit(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDArray[np.float32], ...]:
-    slugs = LABELS[label]
+    slugs = HEADS[label]
     # Texts that the rule settles never reach the weights; left in, they make every text without a known word unclear.
     rows = np.array(
         [
@@ -60,6 +68,9 @@ def _fit(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDA
             if label in example.labels and (label in TONE_LABELS or not is_nothing_to_act_on(reading.cores[row]))
         ]
     )
+    if not len(rows):  # a corpus without this label: every text gets its first slug
+        nothing = np.zeros((COLUMNS + SIGN_COLUMNS, len(slugs)), dtype=np.float32)
+        return nothing[:COLUMNS], nothing[COLUMNS:], np.where(np.arange(len(slugs)), _NEVER, 0).astype(np.float32)
     truth = np.array([slugs.index(examples[row].labels[label]) for row in rows])
     weight = np.array([examples[row].weight for row in rows])
     everything = matrix(reading, label)[rows]
@@ -89,24 +100,83 @@ def main(arguments: Sequence[str]) -> int:
     if arguments[:1] == ["evaluate"]:
         from services.classifier.model.evaluate import leave_one_source_out, report
 
-        answered = leave_one_source_out(load_corpus(), arguments[1:], _tell)
-        sys.stdout.write(report(answered))
+        sys.stdout.write(report(leave_one_source_out(load_corpus(), arguments[1:], _tell)))
         return 0
-    version = arguments[0] if arguments else _next_version(ARTIFACTS)
+    made = train_version(ARTIFACTS, arguments[0] if arguments else "")
+    sys.stdout.write(made.words() + "\n")
+    return 0 if made.current else 1
+
+
+@dataclass(frozen=True)
+class Made:
+    """A version that was trained and written.
+
+    faults   how it is worse than the version that was current; empty where it is not.
+    current  whether current.json names it now.
+    """
+
+    path: Path
+    figures: Mapping[str, float]
+    faults: tuple[str, ...]
+    current: bool
+
+    def words(self) -> str:
+        """What was made, for a person."""
+        lines = [f"{self.path.stem}: {self.path.stat().st_size / 1e6:.1f} MB"]
+        lines += [f"  {name} {value:.1%}" for name, value in self.figures.items()]
+        if self.current:
+            return "\n".join([*lines, "It is current now."])
+        return "\n".join([*lines, f"It is not current, because it is worse: {'; '.join(self.faults)}."])
+
+
+def train_version(directory: Path, version: str = "", *, force: bool = False) -> Made:
+    """Train, measure and write a version; it becomes current unless its figures are worse than the current one's.
+
+    Trains twice: without KEPT_FOR_TESTS for the figures, and without HELD_BACK for the weights.
+    version: empty takes the next number of today. force: becomes current in any case.
+    """
+    from services.classifier.model.evaluate import KEPT_FOR_TESTS, leave_one_source_out
+
+    version = version or _next_version(directory)
     examples = load_corpus()
-    weights = train(examples, version=version)
+    judged = [one for group in leave_one_source_out(examples, KEPT_FOR_TESTS, _tell).values() for one in group]
+    figures = key_figures(judged)
+    learned, held_back = split(examples, HELD_BACK)
+    weights = calibrated(train(learned, version=version), held_back)
     header = {
         "model_version": version,
         "data_version": data_version(),
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "examples": len(examples),
-        "sources": {name: count for name, count in _counted(example.source for example in examples)},
+        "sources": dict(counted(learned)),
+        "held_back": dict(counted(held_back)),
         "strength": STRENGTH,
         "costs": COSTS_FILE.name,
+        "figures": figures,
     }
-    path = save_weights(Weights(weights.hashed, weights.signs, weights.bias, weights.sharpness, header), ARTIFACTS)
-    sys.stdout.write(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, {len(examples)} examples\n")
-    return 0
+    faults = () if force else worse(figures, _figures_of_current(directory))
+    path = save_weights(replace(weights, header=header), directory, current=not faults)
+    return Made(path, figures, faults, not faults)
+
+
+def worse(new: Mapping[str, float], old: Mapping[str, float]) -> tuple[str, ...]:
+    """In which figures `new` is worse by more than TOLERANCE; a figure that one of them lacks is not compared."""
+    faults = []
+    for name in new.keys() & old.keys():
+        gain = old[name] - new[name] if "_called_" in name else new[name] - old[name]
+        if gain < -TOLERANCE:
+            faults.append(f"{name} {new[name]:.1%}, was {old[name]:.1%}")
+    return tuple(sorted(faults))
+
+
+def _figures_of_current(directory: Path) -> Mapping[str, float]:
+    """Figures of the version that is current; none where there is no such version or it cannot be read."""
+    try:
+        named = json.loads((directory / "current.json").read_text(encoding="utf-8"))["model_version"]
+        figures = json.loads((directory / f"{named}.json").read_text(encoding="utf-8")).get("figures")
+    except (OSError, ValueError, KeyError):
+        return {}
+    return figures if isinstance(figures, dict) else {}
 
 
 def _tell(source: str) -> None:
@@ -117,13 +187,6 @@ def _next_version(directory: Path) -> str:
     today = datetime.now(UTC).date().isoformat()
     taken = {path.stem for path in directory.glob(f"{today}.*.npz")}
     return next(f"{today}.{number}" for number in range(1, 1000) if f"{today}.{number}" not in taken)
-
-
-def _counted(sources: Iterable[str]) -> list[tuple[str, int]]:
-    totals: dict[str, int] = {}
-    for source in sources:
-        totals[source] = totals.get(source, 0) + 1
-    return sorted(totals.items())
 
 
 if __name__ == "__main__":

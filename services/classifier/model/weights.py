@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fenliu.chassis.errors import Malformed
-from services.classifier.domain.label import LABELS
+from services.classifier.domain.label import HEADS
 from services.classifier.domain.sign import SIGNS
 from services.classifier.domain.topic import TOPICS
 from services.classifier.model.feature import COLUMNS
@@ -22,7 +22,7 @@ from services.classifier.model.feature import COLUMNS
 ARTIFACTS = Path(__file__).parent / "artifact"
 """Where the committed artifact and current.json lie."""
 
-FORMAT = 1
+FORMAT = 2
 
 SIGN_NAMES = [*(sign.name for sign in SIGNS), *(name for name, _ in TOPICS)]
 """What the rows of `signs` stand for; an artifact made with other rules is refused."""
@@ -38,7 +38,7 @@ class UnusableArtifact(Malformed):
 class Weights:
     """What the model learned. Arrays are float32.
 
-    hashed     label → COLUMNS x slugs.
+    hashed     head (label or intent) → COLUMNS x slugs.
     signs      label → (signs + topics) x slugs.
     bias       label → slugs.
     sharpness  label → number that logits are multiplied with, so that probabilities match frequencies on texts of a
@@ -58,13 +58,13 @@ class Weights:
         return str(self.header["model_version"])
 
 
-def save_weights(weights: Weights, directory: Path) -> Path:
-    """Write `<version>.npz` and `<version>.json`; make current.json name them. Returns the .npz.
+def save_weights(weights: Weights, directory: Path, *, current: bool = True) -> Path:
+    """Write `<version>.npz` and `<version>.json`; where `current`, make current.json name them. Returns the .npz.
 
     Only rows with weights are kept, as float16: 10 times smaller, and the labels stay the same (tested).
     """
     arrays: dict[str, NDArray[Any]] = {}
-    for label in LABELS:
+    for label in HEADS:
         rows = np.flatnonzero(np.abs(weights.hashed[label]).max(axis=1) > 0).astype(np.uint32)
         arrays[f"{label}.rows"] = rows
         arrays[f"{label}.hashed"] = weights.hashed[label][rows].astype(np.float16)
@@ -79,13 +79,14 @@ def save_weights(weights: Weights, directory: Path) -> Path:
         **weights.header,
         "format": FORMAT,
         "columns": COLUMNS,
-        "labels": {label: list(slugs) for label, slugs in LABELS.items()},
+        "labels": {label: list(slugs) for label, slugs in HEADS.items()},
         "signs": SIGN_NAMES,
         "sharpness": dict(weights.sharpness),
         "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
     }
     _write_json(directory / f"{weights.version}.json", header)
-    _write_json(directory / "current.json", {"model_version": weights.version})
+    if current:
+        _write_json(directory / "current.json", {"model_version": weights.version})
     return target
 
 
@@ -109,13 +110,13 @@ def load_weights(directory: Path = ARTIFACTS, version: str = "") -> Weights:
     _check(header, content)
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         hashed = {}
-        for label, slugs in LABELS.items():
+        for label, slugs in HEADS.items():
             hashed[label] = np.zeros((COLUMNS, len(slugs)), dtype=np.float32)
             hashed[label][arrays[f"{label}.rows"]] = arrays[f"{label}.hashed"]
         return Weights(
             hashed=hashed,
-            signs={label: arrays[f"{label}.signs"] for label in LABELS},
-            bias={label: arrays[f"{label}.bias"] for label in LABELS},
+            signs={label: arrays[f"{label}.signs"] for label in HEADS},
+            bias={label: arrays[f"{label}.bias"] for label in HEADS},
             sharpness=header["sharpness"],
             header=header,
         )
@@ -124,7 +125,7 @@ def load_weights(directory: Path = ARTIFACTS, version: str = "") -> Weights:
 def _check(header: Mapping[str, Any], content: bytes) -> None:
     if hashlib.sha256(content).hexdigest() != header.get("sha256"):
         raise UnusableArtifact("The model's file does not have the checksum that its header names.")
-    expected = (FORMAT, COLUMNS, {label: list(slugs) for label, slugs in LABELS.items()}, SIGN_NAMES)
+    expected = (FORMAT, COLUMNS, {label: list(slugs) for label, slugs in HEADS.items()}, SIGN_NAMES)
     found = tuple(header.get(name) for name in ("format", "columns", "labels", "signs"))
     if found != expected:
         raise UnusableArtifact("The model was made for other labels, signs or features than this classifier has.")
