@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 SKILLS = tuple(f"skill{number}" for number in range(10))
 MINUTES = {"simple": 4.0, "moderate": 9.0, "complex": 20.0}
 TIERS = (("urgent", 4.0, 1800.0), ("priority", 2.0, 7200.0), ("standard", 1.0, 14400.0))
-FREED = 50
+FREED = 32
 """Agents who get room between two plans of a burst."""
 
 

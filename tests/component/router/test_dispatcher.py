@@ -12,7 +12,7 @@ from fenliu.chassis.db import Database
 from fenliu.contracts import events
 from services.router.domain.queues import Queue
 from services.router.domain.transitions import apply
-from services.router.store import dispatch, tickets
+from services.router.store import decisions, dispatch, tickets
 from services.router.store import queues as queue_store
 from services.router.tables import desks
 from tests.component.router.lab import TENANT, World
@@ -189,6 +189,22 @@ async def test_queue_in_mode_offer_offers_and_other_tenants_queues_stay(world: W
     await world.queue("k")
     await world.settle()
     assert (await world.ticket("k")).state == "offered"
+
+
+async def test_assignment_keeps_its_grounds_under_the_queues_policy(world: World) -> None:
+    await world.hire("ann")
+    await world.hire("bob")
+    async with world.db.begin() as tx:
+        await queue_store.upsert_queue(tx, TENANT, Queue("order", "Orders", skill="order", policy="fenliu"))
+    await world.queue("k")
+    await world.settle()
+    ticket = await world.ticket("k")
+    async with world.db.read() as tx:
+        grounds = await decisions.load_decisions(tx, "k")
+    assert [(one.version, one.policy) for one in grounds] == [(ticket.version, "fenliu/1")]
+    assert sorted(one.agent_id for one in grounds[0].candidates) == ["ann", "bob"]
+    assert grounds[0].candidates[0].agent_id == ticket.agent_id
+    assert "delay_cost_saved" in dict(grounds[0].candidates[0].parts)
 
 
 async def test_dirty_marks_are_gone_when_nothing_changes_any_more(world: World) -> None:

@@ -36,6 +36,7 @@ class Dial:
     stale_power    how steeply it grows from there.
     short          0: the minutes of a ticket do not matter to its urgency; 1: cost per minute of work, as in c-mu;
                    more: short tickets first, which empties a queue that grows.
+    quick          power of the agent's advantage over the average agent; above 1, everybody does what they do best.
     vip            power of a class's weight; above 1, heavy classes count for more than their cost.
     scarce, misfit, hand_off, crowding, unfair, overrun   prices.
     """
@@ -47,13 +48,14 @@ class Dial:
     stale_s: float = 1000.0
     stale_targets: float = 4.0
     stale_power: float = 3.0
-    short: float = 1.4
-    vip: float = 1.1
-    scarce: float = 0.03
+    short: float = 1.15
+    quick: float = 4.0
+    vip: float = 1.25
+    scarce: float = 0.02
     misfit: float = 0.1
     hand_off: float = 0.3
     crowding: float = 0.3
-    unfair: float = 0.0
+    unfair: float = 0.5
     overrun: float = 0.2
 
 
@@ -101,7 +103,7 @@ def parts(dial: Dial, work: Work, seat: Seat, moment: Moment) -> dict[str, float
     expected = minutes(work, seat, moment)
     price = max(0.0, outlook.top.get(seat.agent_id, 0.0) - outlook.scarcity.get(needed.skill, 0.0))
     found = {
-        "delay_cost_saved": unit * rate(dial, work, moment) * mean / expected,
+        "delay_cost_saved": unit * rate(dial, work, moment) * (mean / expected) ** dial.quick,
         "scarce_minutes": -dial.scarce * unit * min(price, 3.0),
         "misfit": -dial.misfit * unit * (1.0 - level),
     }
@@ -123,7 +125,7 @@ def values(dial: Dial, work: Work, seats: Sequence[Seat], moment: Moment) -> lis
     outlook, needed = moment.outlook, work.needed
     mean = mean_minutes(work, moment)
     unit = work.weight**dial.vip / mean**dial.short
-    saved, own = unit * rate(dial, work, moment) * mean, outlook.scarcity.get(needed.skill, 0.0)
+    saved, own = unit * rate(dial, work, moment), outlook.scarcity.get(needed.skill, 0.0)
     found = []
     for seat in seats:
         agent = seat.agent
@@ -141,7 +143,7 @@ def values(dial: Dial, work: Work, seats: Sequence[Seat], moment: Moment) -> lis
         if agent.shift_ends_at is not None:
             left_min = max(0.0, agent.shift_ends_at.timestamp() - moment.now_ts) / 60.0
             cost += dial.overrun * exp(-left_min / expected)
-        found.append(saved / expected - unit * cost)
+        found.append(saved * (mean / expected) ** dial.quick - unit * cost)
     return found
 
 
