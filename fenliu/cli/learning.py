@@ -71,7 +71,7 @@ def train(
     except OSError as error:
         _fail(f"The model cannot be written: {error.strerror}.")
     typer.echo(made.words())
-    if not made.current:
+    if made.refused:
         raise typer.Exit(1)
 
 

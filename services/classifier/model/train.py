@@ -8,7 +8,6 @@ Needs the extra `train` (scikit-learn, scipy). The result depends on the corpus 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from services.classifier.domain.label import HEADS
 from services.classifier.domain.text import is_nothing_to_act_on
 from services.classifier.model.calibrate import HELD_BACK, calibrated, counted, split
 from services.classifier.model.corpus import Example, data_version, load_corpus
+from services.classifier.model.directory import WorseModel, promote
 from services.classifier.model.feature import COLUMNS
 from services.classifier.model.figures import key_figures
 from services.classifier.model.predict import COSTS_FILE, SIGN_COLUMNS, TONE_LABELS, Reading, read
@@ -35,9 +35,6 @@ STRENGTH = {"category": 20.0, "tier": 8.0, "complexity": 8.0, "sentiment": 4.0, 
 
 FEWEST_TEXTS = 2
 """A feature that fewer texts of the corpus show is left out: it says little, and no single text is remembered."""
-
-TOLERANCE = 0.005
-"""By how much a figure may fall without counting as worse: half a point, less than its own 95 % interval."""
 
 _NEVER = -20.0
 """Bias of a slug that no example carries."""
@@ -104,29 +101,25 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     made = train_version(ARTIFACTS, arguments[0] if arguments else "")
     sys.stdout.write(made.words() + "\n")
-    return 0 if made.current else 1
+    return 1 if made.refused else 0
 
 
 @dataclass(frozen=True)
 class Made:
     """A version that was trained and written.
 
-    faults   how it is worse than the version that was current; empty where it is not.
-    current  whether current.json names it now.
+    refused  why it is not current: how it is worse than the version that is; "" where it became current.
     """
 
     path: Path
     figures: Mapping[str, float]
-    faults: tuple[str, ...]
-    current: bool
+    refused: str
 
     def words(self) -> str:
         """What was made, for a person."""
         lines = [f"{self.path.stem}: {self.path.stat().st_size / 1e6:.1f} MB"]
         lines += [f"  {name} {value:.1%}" for name, value in self.figures.items()]
-        if self.current:
-            return "\n".join([*lines, "It is current now."])
-        return "\n".join([*lines, f"It is not current, because it is worse: {'; '.join(self.faults)}."])
+        return "\n".join([*lines, self.refused or "It is current now."])
 
 
 def train_version(directory: Path, version: str = "", *, force: bool = False) -> Made:
@@ -154,29 +147,12 @@ def train_version(directory: Path, version: str = "", *, force: bool = False) ->
         "costs": COSTS_FILE.name,
         "figures": figures,
     }
-    faults = () if force else worse(figures, _figures_of_current(directory))
-    path = save_weights(replace(weights, header=header), directory, current=not faults)
-    return Made(path, figures, faults, not faults)
-
-
-def worse(new: Mapping[str, float], old: Mapping[str, float]) -> tuple[str, ...]:
-    """In which figures `new` is worse by more than TOLERANCE; a figure that one of them lacks is not compared."""
-    faults = []
-    for name in new.keys() & old.keys():
-        gain = old[name] - new[name] if "_called_" in name else new[name] - old[name]
-        if gain < -TOLERANCE:
-            faults.append(f"{name} {new[name]:.1%}, was {old[name]:.1%}")
-    return tuple(sorted(faults))
-
-
-def _figures_of_current(directory: Path) -> Mapping[str, float]:
-    """Figures of the version that is current; none where there is no such version or it cannot be read."""
+    path = save_weights(replace(weights, header=header), directory)
     try:
-        named = json.loads((directory / "current.json").read_text(encoding="utf-8"))["model_version"]
-        figures = json.loads((directory / f"{named}.json").read_text(encoding="utf-8")).get("figures")
-    except (OSError, ValueError, KeyError):
-        return {}
-    return figures if isinstance(figures, dict) else {}
+        promote(directory, version, force=force)
+    except WorseModel as error:
+        return Made(path, figures, error.detail)
+    return Made(path, figures, "")
 
 
 def _tell(source: str) -> None:

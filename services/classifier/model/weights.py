@@ -58,8 +58,8 @@ class Weights:
         return str(self.header["model_version"])
 
 
-def save_weights(weights: Weights, directory: Path, *, current: bool = True) -> Path:
-    """Write `<version>.npz` and `<version>.json`; where `current`, make current.json name them. Returns the .npz.
+def save_weights(weights: Weights, directory: Path) -> Path:
+    """Write `<version>.npz` and `<version>.json`; `directory.promote` makes them current. Returns the .npz.
 
     Only rows with weights are kept, as float16: 10 times smaller, and the labels stay the same (tested).
     """
@@ -85,8 +85,6 @@ def save_weights(weights: Weights, directory: Path, *, current: bool = True) -> 
         "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
     }
     _write_json(directory / f"{weights.version}.json", header)
-    if current:
-        _write_json(directory / "current.json", {"model_version": weights.version})
     return target
 
 

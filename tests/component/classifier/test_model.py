@@ -46,21 +46,21 @@ def test_artifact_contains_no_training_text() -> None:
 def test_artifact_damaged_or_foreign_is_refused(tmp_path: Path) -> None:
     weights = load_weights()
     saved = save_weights(weights, tmp_path)
-    assert load_weights(tmp_path).version == weights.version
+    assert load_weights(tmp_path, weights.version).version == weights.version
     saved.write_bytes(saved.read_bytes()[:-1] + b"x")
     with pytest.raises(UnusableArtifact, match="checksum"):
-        load_weights(tmp_path)
+        load_weights(tmp_path, weights.version)
     with pytest.raises(UnusableArtifact):
         load_weights(tmp_path / "nowhere")
 
 
 def test_artifact_of_other_signs_is_refused(tmp_path: Path) -> None:
     save_weights(load_weights(), tmp_path)
-    header = next(path for path in tmp_path.glob("*.json") if path.name != "current.json")
+    (header,) = tmp_path.glob("*.json")
     changed = json.loads(header.read_text()) | {"signs": ["another"]}
     header.write_text(json.dumps(changed))
     with pytest.raises(UnusableArtifact, match="other labels"):
-        load_weights(tmp_path)
+        load_weights(tmp_path, header.stem)
 
 
 def test_training_twice_gives_the_same_weights() -> None:
@@ -133,26 +133,9 @@ def test_calibration_makes_certainty_match_frequency() -> None:
     assert shift[0] > shift[1] - 0.1
 
 
-def test_worse_names_what_fell() -> None:
-    pytest.importorskip("sklearn")
-    from services.classifier.model.train import worse
-
-    old = {"category_right": 0.9, "simple_called_complex": 0.01, "urgent_found": 0.9}
-    assert worse({"category_right": 0.897, "simple_called_complex": 0.01}, old) == ()
-    (fault,) = worse({"category_right": 0.95, "simple_called_complex": 0.03, "urgent_found": 0.95}, old)
-    assert "simple_called_complex 3.0%, was 1.0%" in fault
-
-
-def test_saved_version_that_is_not_current_leaves_current_alone(tmp_path: Path) -> None:
-    weights = load_weights()
-    save_weights(weights, tmp_path, current=False)
-    assert not (tmp_path / "current.json").exists()
-    assert load_weights(tmp_path, weights.version).version == weights.version
-
-
 def test_saved_weights_give_the_same_labels(predictor: Predictor, tmp_path: Path) -> None:
     save_weights(predictor.weights, tmp_path)
-    again = Predictor(load_weights(tmp_path), predictor.costs)
+    again = Predictor(load_weights(tmp_path, predictor.weights.version), predictor.costs)
     texts = [example.text for example in load_corpus() if example.source == "zh_written/pass_3"]
     before, after = predictor.predict(texts), again.predict(texts)
     assert [(p.category, p.tier, p.complexity) for p in before] == [(p.category, p.tier, p.complexity) for p in after]
