@@ -132,7 +132,7 @@ DASHBOARDS: dict[str, tuple[str, list[Panel]]] = {
                 "Corrected by people",
                 "short",
                 "{{label}}: {{before}} → {{after}}",
-                "sum by (label, before, after) (increase(fenliu_router_corrections_total[6h])) > 0",
+                "topk(10, sum by (label, before, after) (increase(fenliu_router_corrections_total[6h])))",
             ),
             (
                 "Model calls, p99",

@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import Any, Literal
 
 import orjson
@@ -91,6 +93,11 @@ CATALOGUE: dict[str, Metric] = {}
 """Every metric that this process declared, by name."""
 
 
+COUNTED_FROM_ZERO = 30
+"""A counter with at most so many combinations of labels shows all of them from the start, so that `increase` sees the
+first event of each. With more, a combination appears with its first event."""
+
+
 class CounterMetric:
     """Something that only grows. Children are resolved once per combination of labels."""
 
@@ -98,6 +105,10 @@ class CounterMetric:
         self.declared = declared
         self._metric = Counter(declared.name, declared.sentence, list(declared.labels), registry=REGISTRY)
         self._children: dict[tuple[str, ...], Counter] = {}
+        allowed = [slugs or () for slugs in declared.labels.values()]
+        if allowed and 0 < prod(map(len, allowed)) <= COUNTED_FROM_ZERO:
+            for values in product(*allowed):
+                self.labels(**dict(zip(declared.labels, values, strict=True)))
 
     def labels(self, **labels: str) -> Counter:
         """The child for these labels, to keep where it is counted often."""

@@ -137,6 +137,8 @@ def test_compose_services_carry_tickets_and_fill_every_dashboard(compose: Compos
                 60,
                 lambda: compose.log("router").read_text()[-3000:],
             )
+        correction = {"tier": "urgent", "reason": "the parcel holds medicine"}
+        client.put(f"{router}/v1/routing/tickets/{tickets[0]}/labels", json=correction).raise_for_status()
         eventually(lambda: scraped(client, port) == set(SERVICES), 30, lambda: f"scraped: {scraped(client, port)}")
         eventually(lambda: not empty(client, port), 60, lambda: f"empty: {empty(client, port)}")
         rules = client.get(f"http://127.0.0.1:{port}/api/v1/rules").json()["data"]["groups"]

@@ -129,11 +129,16 @@ async def test_killed_holder_is_replaced_and_a_resumed_zombie_writes_nothing(des
     with contextlib.suppress(asyncio.CancelledError):
         await feeding
 
-    async def all_assigned() -> bool:
-        states = "SELECT count(*) FROM tickets WHERE state <> 'assigned'"
-        return bool(await desk.routers[other].scalar("router", states) == 0)
+    left: list[str] = []
 
-    await eventually(all_assigned, 20, "every ticket is assigned")
+    async def all_assigned() -> bool:
+        states = (
+            "SELECT count(*) || ' ' || coalesce(min(state || ' ' || reason), '') FROM tickets WHERE state <> 'assigned'"
+        )
+        left[:] = [await desk.routers[other].scalar("router", states)]
+        return left[0].startswith("0 ")
+
+    await eventually(all_assigned, 20, "every ticket is assigned", lambda: f"left: {left} of {desk.fed}")
     by_other = await desk.metric(other, "fenliu_router_assigned_total") - before
     assert by_other == await desk.assigned(stopped_at), "somebody else than the holder assigned"
     assert after_kill <= TAKEOVER_S

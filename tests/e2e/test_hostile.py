@@ -73,6 +73,10 @@ VALID: dict[str, Any] = {
     "/v1/assignments/{ticket_id}/{action}": {
         "fence": 1, "awaited": "customer", "queue_id": "general", "agent_id": "a", "reason": "r",
     },
+    "/v1/routing/tickets/{ticket_id}/labels": {
+        "category": "order", "tier": "standard", "complexity": "simple", "reason": "r", "version": 1,
+    },
+    "/v1/routing/tickets/{ticket_id}/answer": {"party": "warehouse", "note": "n"},
     "/v1/subscriptions": {"url": "http://127.0.0.1:9/x", "events": ["closed"], "description": "d"},
 }  # fmt: skip
 """A valid body of every route that takes one, with all fields."""
