@@ -45,9 +45,7 @@ class PredictionOut(BaseModel):
     complexity: str = Field(description="How much work it is: simple, moderate, complex.")
     sentiment: str = Field(description="negative, neutral, positive; from wording only.")
     language: str = Field(description="BCP 47 code; empty where the text shows no letters.")
-    intent: str = Field(
-        description="Which of 44 frequent simple requests it is; empty where it is none, or not sure."
-    )
+    intent: str = Field(description="Which of 44 frequent simple requests it is; empty where it is none, or not sure.")
     confidence: float = Field(description="Probability of the category, 0 to 1.")
     needs_review: bool = Field(description="True where a person should look.")
     probabilities: dict[str, dict[str, float]] = Field(description="Label, slug, 0 to 1.")
