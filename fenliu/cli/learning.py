@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from fenliu.chassis.errors import FenliuError
-
-Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "--model-directory",
-        envvar="FENLIU_CLASSIFIER_MODEL_DIRECTORY",
-        help="Folder of models. Default: the one that ships with the program.",
-    ),
-]
+from fenliu.cli.fail import fail
+from fenliu.cli.models import Folder
 
 
 def evaluate(
@@ -42,9 +34,9 @@ def evaluate(
         with open(file, encoding="utf-8-sig") as lines:
             typer.echo(evaluate_lines(lines, predictor), nl=False)
     except FenliuError as error:
-        _fail(error)
+        fail(error)
     except (OSError, UnicodeDecodeError) as error:
-        _fail(f"{file} cannot be read: {error}.")
+        fail(f"{file} cannot be read: {error}.")
 
 
 def train(
@@ -59,7 +51,7 @@ def train(
     try:
         from services.classifier.model.train import train_version
     except ModuleNotFoundError as error:
-        _fail(
+        fail(
             f"{error.name} is missing: training needs the extra `train`. Install it with: pip install 'fenliu[train]'."
         )
     from services.classifier.model.weights import ARTIFACTS
@@ -67,14 +59,9 @@ def train(
     try:
         made = train_version(directory or ARTIFACTS, model, force=force)
     except FenliuError as error:
-        _fail(error)
+        fail(error)
     except OSError as error:
-        _fail(f"The model cannot be written: {error.strerror}.")
+        fail(f"The model cannot be written: {error.strerror}.")
     typer.echo(made.words())
     if made.refused:
         raise typer.Exit(1)
-
-
-def _fail(message: object) -> NoReturn:
-    typer.secho(str(message), err=True, fg="red")
-    raise typer.Exit(1)

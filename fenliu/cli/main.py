@@ -10,13 +10,14 @@ import logging
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from fenliu.chassis.errors import FenliuError
 from fenliu.cli import learning, models
 from fenliu.cli.classify import classify
+from fenliu.cli.fail import fail
 from fenliu.cli.home import SERVICES, BadPortBase, Home, NoKey, current_home
 from fenliu.cli.simulate import app as simulate
 
@@ -51,12 +52,6 @@ Bootstrap = Annotated[
     ),
 ]
 Service = Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")]
-
-
-def fail(message: object) -> NoReturn:
-    """Say what went wrong and end with code 1."""
-    typer.secho(str(message), err=True, fg="red")
-    raise typer.Exit(1)
 
 
 def _known_service(name: str) -> str:

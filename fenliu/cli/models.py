@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from fenliu.chassis.errors import FenliuError
+from fenliu.cli.fail import fail
 
 Folder = Annotated[
     Path | None,
@@ -34,7 +35,7 @@ def promote(
     try:
         current = models.promote(_folder(directory), version, force=force)
     except FenliuError as error:
-        _fail(error)
+        fail(error)
     typer.echo(f"{current.version} is current." + _back(current.previous))
 
 
@@ -45,7 +46,7 @@ def rollback(directory: Folder = None) -> None:
     try:
         current = models.rollback(_folder(directory))
     except FenliuError as error:
-        _fail(error)
+        fail(error)
     typer.echo(f"{current.version} is current again." + _back(current.previous))
 
 
@@ -56,7 +57,7 @@ def versions(directory: Folder = None) -> None:
     try:
         current = models.read_current(_folder(directory))
     except FenliuError as error:
-        _fail(error)
+        fail(error)
     for version, header in models.headers(_folder(directory)):
         mark = "*" if version == current.version else " "
         typer.echo(f"{mark} {version:<20} {_about(header)}".rstrip())
@@ -81,8 +82,3 @@ def _folder(given: Path | None) -> Path:
     from services.classifier.model.weights import ARTIFACTS
 
     return given or ARTIFACTS
-
-
-def _fail(error: FenliuError) -> NoReturn:
-    typer.secho(str(error), err=True, fg="red")
-    raise typer.Exit(1) from error

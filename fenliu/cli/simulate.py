@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
+
+from fenliu.cli.fail import fail
 
 app = typer.Typer(help="Try routing policies on traces and made-up desks.", no_args_is_help=True)
 
@@ -23,7 +25,7 @@ def convert_bank(
     try:
         found = bank.convert(file)
     except trace.BadTrace as error:
-        _fail(error)
+        fail(error)
     trace.write(folder, found)
     typer.echo(f"{len(found.arrivals)} tickets and {len(found.duties)} duties of agents are in {folder}.")
 
@@ -54,7 +56,7 @@ def compare_policies(
     from services.router.simulation import plot as drawing
 
     if plot is not None and plot.suffix.lower() != ".svg":
-        _fail(f"{plot}: only SVG can be drawn; give a name that ends in .svg.")
+        fail(f"{plot}: only SVG can be drawn; give a name that ends in .svg.")
     try:
         chosen = [compare.policy_of(name.strip()) for name in policies.split(",")]
         if trace_dir is None:
@@ -72,7 +74,7 @@ def compare_policies(
                 chosen, range(first_seed, first_seed + seeds), lambda seed: trace.scale(whole, load, seed), _progress
             )
     except (trace.BadTrace, compare.UnknownPolicy, ValueError) as error:
-        _fail(error)
+        fail(error)
     base = chosen[0].name
     typer.echo(compare.report(runs, base))
     found = measures.paired(runs, base)
@@ -86,8 +88,3 @@ def compare_policies(
 
 def _progress(line: str) -> None:
     typer.echo(line, err=True)
-
-
-def _fail(message: object) -> NoReturn:
-    typer.secho(str(message), err=True, fg="red")
-    raise typer.Exit(1)

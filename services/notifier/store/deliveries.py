@@ -84,8 +84,7 @@ async def insert_deliveries(tx: Transaction, owed: Sequence[Delivery], due_at: d
         }
         for d in owed
     ]
-    if rows:
-        await tx.insert_rows(deliveries, rows, new_only=True)
+    await tx.insert_rows(deliveries, rows, new_only=True)
 
 
 async def claim_due(

@@ -36,8 +36,7 @@ async def insert_decisions(tx: Transaction, decisions: Sequence[Decision], versi
         for decision in decisions
         if decision.ticket_id in versions
     ]
-    if rows:
-        await tx.execute(ticket_decisions.insert(), rows)
+    await tx.insert_rows(ticket_decisions, rows)
 
 
 def _packed(decision: Decision) -> str:
