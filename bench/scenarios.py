@@ -119,7 +119,7 @@ async def phase(running: Platform, rate: float, seconds: float) -> dict[str, Any
 
 
 async def life(kind: str, scale: float) -> dict[str, Any]:
-    """The full life over HTTP: post, (assigned), start, public reply, resolve; rate of finished tickets."""
+    """The full life over HTTP: post, (assigned), start (which accepts), public reply, resolve; rate of finished tickets."""
     total = int(4000 * scale)
     async with platform(kind) as running:
         stack = running.stack
@@ -152,7 +152,6 @@ async def finish(tickets: list[str], intake_pool: Pool, router_pool: Pool, crede
     async def worker() -> None:
         for ticket in queue:
             for pool, path, content in (
-                (router_pool, f"/v1/assignments/{ticket}/accept", work),
                 (router_pool, f"/v1/assignments/{ticket}/start", work),
                 (intake_pool, f"/v1/tickets/{ticket}/messages", reply),
                 (router_pool, f"/v1/assignments/{ticket}/resolve", work),

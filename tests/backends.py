@@ -175,6 +175,7 @@ class ApacheKafka:
             "-Xms128m",
             "-Xmx512m",
             "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",  # a broker that lives for minutes never earns back what the second compiler costs
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-cp",
             self._classpath,

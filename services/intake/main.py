@@ -55,7 +55,6 @@ def build(settings: IntakeSettings, clock: Clock | None = None) -> Service:
     grace = timedelta(hours=settings.promise_grace_h)
     on_order = partial(handlers.on_order_event, rules=rules, grace=grace, now=clock.now)
     on_logistics = partial(handlers.on_logistics_event, rules=rules, grace=grace, now=clock.now)
-    read_until = partial(_read_until, kafka_options(settings))
     return Service(
         name="intake",
         settings=settings,
@@ -78,17 +77,28 @@ def build(settings: IntakeSettings, clock: Clock | None = None) -> Service:
         ],
         workers=[
             Loop("due_promises", workers.DuePromises(db, rules).step, every_s=settings.due_every_s),
-            Loop("unheard_tickets", workers.Unheard(db, read_until).step, every_s=settings.sweep_every_s),
+            Loop(
+                "unheard_tickets",
+                workers.Unheard(db, partial(_positions, kafka_options(settings))).step,
+                every_s=settings.sweep_every_s,
+            ),
             Loop("gauges", workers.Gauges(db).step, every_s=5.0),
         ],
         links=LINKS,
     )
 
 
-async def _read_until(options: KafkaOptions) -> dict[int, int]:
-    """Next offset of `ticket-inbound` that the router will read, by partition. Raises KafkaUnavailable."""
+async def _positions(options: KafkaOptions) -> workers.Positions:
+    """Ask the broker how far the router has read and how far this service has. Raises KafkaUnavailable."""
+    asked, answered = topics.TICKET_INBOUND.name, topics.TICKET_STATUS.name
     inspector = Inspector(options, "fenliu-intake-sweep")
     try:
-        return await inspector.committed(f"router.{topics.TICKET_INBOUND.name}", topics.TICKET_INBOUND.name)
+        router_read = await inspector.committed(f"router.{asked}", asked)
+        begins, ends = await inspector.begin_offsets([answered]), await inspector.end_offsets([answered])
+        return workers.Positions(
+            router_read,
+            said={place[1]: end for place, end in ends.items() if end > begins.get(place, 0)},  # else all has expired
+            heard=await inspector.committed(f"intake.{answered}", answered),
+        )
     finally:
         await inspector.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -69,19 +70,33 @@ class DuePromises:
         return len(claimed)
 
 
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """How far both directions have come, as offsets by partition.
+
+    router_read  next of `ticket-inbound` that the router will read.
+    said         end of `ticket-status`: what the router has said.
+    heard        next of `ticket-status` that intake will read.
+    """
+
+    router_read: Mapping[int, int]
+    said: Mapping[int, int]
+    heard: Mapping[int, int]
+
+
 class Unheard:
     """Announces tickets again that the router has read past without a word (design D10).
 
-    read_until  asks the broker up to which offset the router has read `ticket-inbound`, by partition; raises Transient.
-    A router that is merely behind or down is left alone: its records are still there for it.
+    positions  asks the broker; raises Transient.
+    A router that is merely behind or down is left alone: its records are still there for it. So is everything while
+    intake itself has yet to read what the router said: after an hour's absence all tickets of that hour look unheard.
     """
 
-    def __init__(
-        self, db: Database, read_until: Callable[[], Awaitable[Mapping[int, int]]], *, batch: int = 200
-    ) -> None:
+    def __init__(self, db: Database, positions: Callable[[], Awaitable[Positions]], *, batch: int = 200) -> None:
         self._db = db
-        self._read_until = read_until
+        self._positions = positions
         self._batch = batch
+        self._said_before: Mapping[int, int] | None = None
 
     async def step(self) -> int:
         """Look at one batch. Returns how many tickets were announced again or given up."""
@@ -89,15 +104,21 @@ class Unheard:
             unheard = await status.load_unheard(tx, self._batch)
         if not unheard:
             return 0
-        read_until = await self._read_until()
-        passed = [key for key, published in unheard.items() if is_passed(published, read_until)]
-        if not passed:
+        now = await self._positions()
+        passed = [key for key, published in unheard.items() if is_passed(published, now.router_read)]
+        if not self._listens(now) or not passed:
             return 0
         async with self._db.begin() as tx:
             rows = await status.lock_unheard(tx, passed)
             for row in rows:
                 await self._look_at(tx, row)
         return len(rows)
+
+    def _listens(self, now: Positions) -> bool:
+        """True where intake has read what the router had said by now, or, under load, by the last look."""
+        ends = [now.said] if self._said_before is None else [now.said, self._said_before]
+        self._said_before = now.said
+        return any(all(now.heard.get(partition, 0) >= end for partition, end in said.items()) for said in ends)
 
     async def _look_at(self, tx: Transaction, row: Any) -> None:
         again = row.announcements < ANNOUNCEMENTS

@@ -12,7 +12,7 @@ from services.intake import metrics
 from services.intake.domain.contact import Contact
 from services.intake.store.receiving import KeyReused, Receipt
 from services.intake.tables import outbox
-from services.intake.workers import LEFT_TO_A_PERSON, Unheard, grouped_contacts
+from services.intake.workers import LEFT_TO_A_PERSON, Positions, Unheard, grouped_contacts
 from tests.component.intake.conftest import Intake
 
 
@@ -101,9 +101,12 @@ async def published_at(intake: Intake, partition: int, offset: int) -> None:
     )
 
 
-def sweeper(intake: Intake, read_until: Mapping[int, int]) -> Unheard:
-    async def ask() -> Mapping[int, int]:
-        return read_until
+def sweeper(
+    intake: Intake, router_read: Mapping[int, int], said: Mapping[int, int] | None = None,
+    heard: Mapping[int, int] | None = None,
+) -> Unheard:  # fmt: skip
+    async def ask() -> Positions:
+        return Positions(router_read, dict(said or {}), dict(heard or {}))
 
     return Unheard(intake.db, ask)
 
@@ -121,6 +124,28 @@ async def test_unheard_ticket_that_the_router_has_read_past_is_announced_again(i
     ids = {row.event_id for row in await intake.rows("outbox")}
     assert len(ids) == 2  # an inbox must not drop it
     assert again.ticket_id == ticket["ticket_id"]
+
+
+async def test_unheard_ticket_is_left_alone_while_intake_has_yet_to_read_what_the_router_said(intake: Intake):
+    await intake.open()
+    await published_at(intake, 0, 7)
+    intake.clock.advance(seconds=61)
+    said, heard = {0: 10, 3: 5}, {0: 9, 3: 5}
+    sweep = sweeper(intake, {0: 8}, said, heard)
+    assert [await sweep.step(), await sweep.step()] == [0, 0]
+    said[0] = 12
+    heard[0] = 9
+    assert await sweep.step() == 0  # 10 had been said by the last look
+    said[0] = 14
+    heard[0] = 12  # under load the newest word is never read yet; the last look's is
+    assert await sweep.step() == 1
+
+
+async def test_unheard_ticket_is_announced_again_once_intake_has_read_everything(intake: Intake):
+    await intake.open()
+    await published_at(intake, 0, 7)
+    intake.clock.advance(seconds=61)
+    assert await sweeper(intake, {0: 8}, {0: 10}, {0: 10}).step() == 1
 
 
 @pytest.mark.allows_errors
