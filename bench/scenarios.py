@@ -119,7 +119,7 @@ async def phase(running: Platform, rate: float, seconds: float) -> dict[str, Any
 
 
 async def life(kind: str, scale: float) -> dict[str, Any]:
-    """The full life over HTTP: post, (assigned), start (which accepts), public reply, resolve; rate of finished tickets."""
+    """The full life over HTTP: post, (assigned), start (it accepts), public reply, resolve; finished tickets per s."""
     total = int(4000 * scale)
     async with platform(kind) as running:
         stack = running.stack

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +18,9 @@ import httpx2
 
 STOP_AFTER_S = 15.0
 """Seconds that a child gets between SIGTERM and SIGKILL: above the services' own graceful stop."""
+
+RESTARTS = 3
+"""How many times within a minute a child is started again before its end is taken for good."""
 
 LOG_LIMIT_BYTES = 20_000_000
 """A log above this size is set aside as .1 at the next start, so that a home does not grow without end."""
@@ -25,8 +31,8 @@ class ChildDied(Exception):
 
     def __init__(self, name: str, code: int, log: Path) -> None:
         self.name = name
-        how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        super().__init__(f"{name} ended {how}. Its last lines, from {log}:\n{last_lines(log)}")
+        self.how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        super().__init__(f"{name} ended {self.how}. Its last lines, from {log}:\n{last_lines(log)}")
 
 
 class NotReady(Exception):
@@ -39,11 +45,22 @@ class PortTaken(Exception):
 
 @dataclass
 class Child:
-    """One running process and the file that takes what it writes."""
+    """One running process, how it was started, and the file that takes what it writes.
+
+    restarts  when it was started again, monotonic seconds, the last RESTARTS times.
+    """
 
     name: str
     process: asyncio.subprocess.Process
     log: Path
+    command: Sequence[str]
+    env: Mapping[str, str]
+    restarts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS))
+
+    def may_restart(self) -> bool:
+        """False for the broker, whose records are gone with it, and for what ended too often within a minute."""
+        often = len(self.restarts) == RESTARTS and time.monotonic() - self.restarts[0] < 60
+        return self.name != "broker" and not often
 
 
 @dataclass
@@ -56,6 +73,12 @@ class Supervisor:
 
     async def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start one child; what it writes goes to <logs>/<name>.log."""
+        process, log = await self._run(name, command, env)
+        self.children.append(Child(name, process, log, command, env))
+
+    async def _run(
+        self, name: str, command: Sequence[str], env: Mapping[str, str]
+    ) -> tuple[asyncio.subprocess.Process, Path]:
         log = self.logs / f"{name}.log"
         if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
             log.replace(log.with_suffix(".log.1"))
@@ -68,15 +91,25 @@ class Supervisor:
                 env=dict(env),
                 start_new_session=True,
             )
-        self.children.append(Child(name, process, log))
+        return process, log
 
-    async def watch(self) -> None:
-        """Wait until some child ends by itself, then raise ChildDied."""
+    async def watch(self, tell: Callable[[str], object]) -> None:
+        """Start again what ends by itself, and tell so. Raises ChildDied where that does not help or cannot."""
+        while True:
+            died = await self._first_to_end()
+            kill_session(died)
+            end = ChildDied(died.name, died.process.returncode or 0, died.log)
+            if not died.may_restart():
+                raise end
+            tell(f"{died.name} ended {end.how}; it is started again. 已重新启动 {died.name}。")
+            died.restarts.append(time.monotonic())
+            died.process, died.log = await self._run(died.name, died.command, died.env)
+
+    async def _first_to_end(self) -> Child:
         waits = {asyncio.create_task(child.process.wait()): child for child in self.children}
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            child = waits[done.pop()]
-            raise ChildDied(child.name, child.process.returncode or 0, child.log)
+            return waits[done.pop()]
         finally:
             for wait in waits:
                 wait.cancel()
@@ -120,9 +153,14 @@ async def stop_child(child: Child) -> None:
     try:
         await asyncio.wait_for(process.wait(), STOP_AFTER_S)
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
+        kill_session(child)
         await process.wait()
+
+
+def kill_session(child: Child) -> None:
+    """End the child and whatever it started: a guard that was killed leaves what it guarded."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.process.pid, signal.SIGKILL)
 
 
 def claim_ports(ports: Mapping[str, int]) -> None:

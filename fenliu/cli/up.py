@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -137,7 +138,7 @@ async def _live(stack: Stack, options: Options, began: float) -> None:
     ready = time.monotonic()
     stack.console.print(f"Ready after {ready - began:.1f} s.")
     explain(stack)
-    parts = [stack.supervisor.watch(), _show(stack, ready)]
+    parts = [stack.supervisor.watch(partial(stack.console.print, style="yellow", markup=False)), _show(stack, ready)]
     if options.sample:
         parts.append(_demo(stack, options))
     tasks = [asyncio.create_task(part) for part in parts]

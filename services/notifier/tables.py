@@ -90,6 +90,8 @@ subscriptions = Table(
     Column("events", Text, nullable=False, comment="state names or *, separated by spaces"),
     Column("description", Text, nullable=False, server_default=""),
     Column("secret", Text, nullable=False, comment="whsec_…; needed in clear to sign"),
+    Column("previous_secret", Text, nullable=False, server_default="", comment="signs as well until the next column"),
+    Column("previous_until", UtcDateTime, comment="null: there is no previous secret"),
     Column("enabled", Boolean, nullable=False),
     Column("disabled_reason", Text, nullable=False, server_default=""),
     Column("created_at", UtcDateTime, nullable=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -171,14 +172,33 @@ def test_up_newcomer_sees_tickets_through_and_finds_them_again_after_a_restart(s
     eventually(lambda: not again.children(), 30, lambda: f"left over: {again.children()}")
 
 
-def test_up_part_that_dies_is_named_with_its_last_lines_and_everything_stops(start: Starter) -> None:
+def test_up_service_that_dies_is_started_again_and_a_broker_that_dies_ends_it_with_its_last_lines(
+    start: Starter,
+) -> None:
     up = start("--no-sample", "--no-prometheus")
     up.wait_for("Ready after", 90)
-    router = next(pid for pid, command in up.children().items() if " run router" in command)
-    os.kill(router, signal.SIGKILL)
+
+    def pid_of(part: str) -> int | None:
+        return next((pid for pid, command in up.children().items() if part in command), None)
+
+    first = pid_of(" run router")
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    up.wait_for("router ended by signal SIGKILL; it is started again", 10)
+    ready = f"http://127.0.0.1:{up.base + PORT_OFFSETS['router']}/readyz"
+
+    def answers() -> bool:
+        with contextlib.suppress(httpx2.HTTPError):
+            return httpx2.get(ready).status_code == 200
+        return False
+
+    eventually(answers, 30, up.logs)
+    assert pid_of(" run router") != first
+    broker = pid_of("messaging.embedded")
+    assert broker is not None
+    os.kill(broker, signal.SIGKILL)
     assert up.ends() == 1, up.text
-    assert "router ended by signal SIGKILL" in up.text
-    assert "router ready on" in up.text
+    assert "broker ended by signal SIGKILL. Its last lines" in up.text
 
 
 def test_up_port_in_use_is_named_and_nothing_starts(start: Starter) -> None:

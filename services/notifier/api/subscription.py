@@ -6,7 +6,7 @@ import base64
 import secrets
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Response
@@ -77,9 +77,17 @@ class SubscriptionOut(BaseModel):
 
 
 class SubscriptionCreated(SubscriptionOut):
-    """A new subscription with its secret."""
+    """A subscription with its new secret."""
 
     secret: str = Field(description="Signs every delivery (Standard Webhooks). Shown only here; keep it.")
+
+
+class Rotation(StrictModel):
+    """How a secret is replaced."""
+
+    overlap_s: int = Field(
+        86_400, ge=0, le=604_800, description="Seconds in which deliveries carry both signatures, the newer first."
+    )
 
 
 class TestDelivery(BaseModel):
@@ -103,7 +111,7 @@ def routes(
     async def create_subscription(body: SubscriptionIn, caller: Integrator, response: Response) -> SubscriptionCreated:
         """Subscribe an endpoint to changes of the tenant's tickets. The answer shows the secret, once."""
         _check_url(body.url, rules)
-        secret = "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+        secret = _new_secret()
         events = tuple(dict.fromkeys(str(event) for event in body.events))
         async with db.begin() as tx:
             if await store.count_subscriptions(tx, caller.tenant_id) >= per_tenant:
@@ -144,8 +152,24 @@ def routes(
                 raise NotFound()
             tx.after_commit(changed)
 
+    _add_rotation(router, db)
     _add_test(router, db, wake)
     return router
+
+
+def _add_rotation(router: APIRouter, db: Database) -> None:
+    @router.post("/{subscription_id}/rotate", responses=problem_responses(401, 403, 404, 422))
+    async def rotate_secret(
+        subscription_id: Identifier, caller: Integrator, body: Rotation | None = None
+    ) -> SubscriptionCreated:
+        """Replace the secret. The answer shows the new one, once; for a while both sign, so that no delivery fails."""
+        secret = _new_secret()
+        overlap = timedelta(seconds=(body or Rotation()).overlap_s)
+        async with db.begin() as tx:
+            found = await store.rotate_secret(tx, caller.tenant_id, subscription_id, secret, tx.now + overlap)
+            if found is None:
+                raise NotFound()
+        return SubscriptionCreated(**_shown(found).model_dump(), secret=secret)
 
 
 def _add_test(router: APIRouter, db: Database, wake: Callable[[], None]) -> None:
@@ -169,6 +193,10 @@ def _add_test(router: APIRouter, db: Database, wake: Callable[[], None]) -> None
             await store.insert_deliveries(tx, [trial], tx.now)
             tx.after_commit(wake)
         return TestDelivery(delivery_id=trial.delivery_id)
+
+
+def _new_secret() -> str:
+    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def _check_url(url: str, rules: AddressRules) -> None:

@@ -24,6 +24,7 @@ from services.notifier.store.subscriptions import (
     insert_subscription,
     list_subscriptions,
     load_subscription,
+    rotate_secret,
 )
 from services.notifier.store.ticket import (
     insert_entries,
@@ -62,6 +63,7 @@ __all__ = [
     "load_targets",
     "load_ticket",
     "record_attempt",
+    "rotate_secret",
     "update_agents",
     "update_delivery_due",
     "update_snapshots",

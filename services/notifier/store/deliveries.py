@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, literal, or_, select, tuple_, update
+from sqlalchemy import Row, delete, func, literal, or_, select, tuple_, update
 
 from fenliu.chassis.db import Transaction, UtcDateTime
 from fenliu.chassis.messaging.tables import database_seconds
@@ -31,10 +31,10 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a subscription's deliveries go."""
+    """Where a subscription's deliveries go. secrets: every one that signs now, the newest first."""
 
     url: str
-    secret: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
     enabled: bool
 
 
@@ -145,10 +145,13 @@ async def claim_due(
 
 async def load_targets(tx: Transaction, subscription_ids: Collection[str]) -> dict[str, Target]:
     """Where to send, by subscription; one that was deleted is missing."""
-    statement = select(
-        subscriptions.c.subscription_id, subscriptions.c.url, subscriptions.c.secret, subscriptions.c.enabled
-    ).where(subscriptions.c.subscription_id.in_(list(subscription_ids)))
-    return {row[0]: Target(row[1], row[2], row[3]) for row in await tx.execute(statement)}
+    statement = select(subscriptions).where(subscriptions.c.subscription_id.in_(list(subscription_ids)))
+    return {row.subscription_id: _target(row, tx.now) for row in await tx.execute(statement)}
+
+
+def _target(row: Row[Any], now: datetime) -> Target:
+    rotated = row.previous_until is not None and now < row.previous_until
+    return Target(row.url, (row.secret, row.previous_secret) if rotated else (row.secret,), row.enabled)
 
 
 async def record_attempt(tx: Transaction, claimed: Claimed, attempt: Attempt, step: Step) -> bool:

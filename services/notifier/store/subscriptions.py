@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, delete, func, select, update
 
 from fenliu.chassis.clock import Clock
 from fenliu.chassis.db import Transaction
@@ -113,6 +113,21 @@ async def delete_subscription(tx: Transaction, tenant_id: str, subscription_id: 
     await tx.execute(delete(attempts).where(attempts.c.delivery_id.in_(owned)))
     await tx.execute(delete(deliveries).where(deliveries.c.subscription_id == subscription_id))
     return True
+
+
+async def rotate_secret(
+    tx: Transaction, tenant_id: str, subscription_id: str, secret: str, previous_until: datetime
+) -> Subscription | None:
+    """Sign with `secret` from now on, and with the one before as well until `previous_until`; one before that is
+    forgotten. None where there is no such subscription."""
+    statement = (
+        update(subscriptions)
+        .where(subscriptions.c.tenant_id == tenant_id, subscriptions.c.subscription_id == subscription_id)
+        .values(secret=secret, previous_secret=subscriptions.c.secret, previous_until=previous_until)
+        .returning(subscriptions)
+    )
+    row = (await tx.execute(statement)).one_or_none()
+    return None if row is None else _subscription(row)
 
 
 def _subscription(row: Row[Any]) -> Subscription:

@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -89,11 +89,14 @@ class Webhooks:
         """Close what is open."""
         await self._client.aclose()
 
-    async def send(self, url: str, secret: str, delivery_id: str, payload: str, now: datetime) -> Outcome:
-        """Make one attempt. now: aware UTC, becomes webhook-timestamp. Never raises for what the far side does."""
+    async def send(self, url: str, secrets: Sequence[str], delivery_id: str, payload: str, now: datetime) -> Outcome:
+        """Make one attempt, signed with each of `secrets`. now: aware UTC, becomes webhook-timestamp.
+
+        Never raises for what the far side does.
+        """
         try:
             endpoint = parse_endpoint(url, self._rules)
-            signature = Webhook(secret).sign(delivery_id, now, payload)
+            signature = " ".join(Webhook(secret).sign(delivery_id, now, payload) for secret in secrets)
         except ForbiddenUrl as error:
             return Rejected(str(error))
         except (ValueError, EmptyWebhookSecretError):

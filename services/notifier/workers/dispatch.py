@@ -10,6 +10,7 @@ import asyncio
 import random
 import uuid
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -30,7 +31,9 @@ AT_ONCE = 4
 class Send(Protocol):
     """A transport's attempt: never raises for what the far side does."""
 
-    async def __call__(self, url: str, secret: str, delivery_id: str, payload: str, now: datetime) -> Outcome: ...
+    async def __call__(
+        self, url: str, secrets: Sequence[str], delivery_id: str, payload: str, now: datetime
+    ) -> Outcome: ...
 
 
 class Deliveries(Loop):
@@ -131,7 +134,7 @@ class Deliveries(Loop):
         if target is None or not target.enabled:
             outcome = Rejected("The subscription was deleted or switched off.")
         else:
-            outcome = await self._send(target.url, target.secret, delivery.delivery_id, delivery.payload, started_at)
+            outcome = await self._send(target.url, target.secrets, delivery.delivery_id, delivery.payload, started_at)
         took_s = max(self._db.clock.monotonic() - started, 0.0)
         error = getattr(outcome, "error", "")
         attempt = Attempt(claimed.attempt, started_at, int(took_s * 1000), outcome.status, error)

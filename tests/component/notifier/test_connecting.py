@@ -35,7 +35,7 @@ class Names:
 async def attempt(url: str, rules: AddressRules, names: Names | None = None, trust: ssl.SSLContext | None = None):
     webhooks = Webhooks(rules, connect_timeout_s=0.5, timeout_s=2, resolver=names, trust=trust or TRUST)
     try:
-        return await webhooks.send(url, SECRET, "delivery-1", "{}", NOW)
+        return await webhooks.send(url, [SECRET], "delivery-1", "{}", NOW)
     finally:
         await webhooks.close()
 

@@ -257,6 +257,27 @@ async def test_delivery_test_is_sent_and_logged(world: World) -> None:
     assert sink.requests[0].headers["webhook-id"] == answered.json()["delivery_id"]
 
 
+async def test_rotated_secret_signs_at_once_and_the_one_before_until_the_overlap_ends(
+    world: World, clock: TravelClock
+) -> None:
+    async with endpoint() as sink:
+        made = await world.subscribe(sink.url)
+        async with world.client("integration") as client:
+            rotated = await client.post(f"/v1/subscriptions/{made['subscription_id']}/rotate", json={"overlap_s": 60})
+        assert rotated.status_code == 200
+        await world.handle(status(1, "waiting"))
+        await world.deliver()
+        clock.jump(seconds=61)
+        await world.handle(status(2, "assigned"))
+        await world.deliver()
+    during, after = sink.requests
+    assert made["secret"] != rotated.json()["secret"]
+    for secret in (made["secret"], rotated.json()["secret"]):
+        Webhook(secret).verify(during.body, during.headers)
+    assert len(during.headers["webhook-signature"].split()) == 2
+    assert len(after.headers["webhook-signature"].split()) == 1
+
+
 async def test_delivery_sent_or_failed_is_repeated_when_a_person_asks(world: World) -> None:
     async with endpoint() as sink:
         await world.subscribe(sink.url)
