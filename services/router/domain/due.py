@@ -20,6 +20,9 @@ from services.router.domain.sla import STEPS, ServiceLevels
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change, apply
 
+_RUN_OUT = ("self_service", "resolved")
+"""States that end by themselves after a while; correct labels are no reason to begin that while anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timers:
@@ -45,8 +48,9 @@ class Timers:
 
 def timed(change: Change, now: datetime, timers: Timers) -> Change:
     """The change with its clocks carried on and with the time at which the ticket must be looked at next."""
-    if change.before.state == change.after.state == "offered":
-        return change  # whatever happens meanwhile, the offer lapses when it was said to
+    state = change.after.state
+    if change.before.state == state and (state == "offered" or (change.action == "correct" and state in _RUN_OUT)):
+        return change  # whatever happens meanwhile, it lapses or is closed when it was said to be
     if timers.levels is not None:
         change = carried_on(change, now, timers.levels)
     return Change(
