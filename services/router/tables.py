@@ -71,6 +71,8 @@ tickets = Table(
     Column("first_responded_at", UtcDateTime),
     Column("next_response_due_at", UtcDateTime, comment="null: no message of the customer is unanswered"),
     Column("owned_since", UtcDateTime, comment="when its present owner got it"),
+    Column("working_since", UtcDateTime),
+    Column("worked_s", Float, **_COUNT, comment="seconds that its present owner worked on it before working_since"),
     Column("awaited_since", UtcDateTime, comment="since when it is on hold or resolved"),
     Column("next_check_at", UtcDateTime, comment="when something must have happened; null only when it is over"),
     Column("dirty", Boolean, **_FLAG, comment="changed by somebody else than the dispatcher since it last looked"),
@@ -156,7 +158,9 @@ agents = Table(
     Column("languages", Text, nullable=False, comment="JSON array of primary tags; empty array: every language"),
     Column("seniority", Float, nullable=False, comment="0..1"),
     Column("capacity", Integer, nullable=False, comment="tickets they may own at once"),
+    Column("capacity_min", Float, comment="minutes at which they are full; null: no limit"),
     Column("load", Integer, **_COUNT, comment="tickets they own now"),
+    Column("load_min", Float, **_COUNT, comment="predicted minutes of what they own now"),
     Column("presence", String(16), nullable=False, comment="online, away, offline"),
     Column("presence_at", UtcDateTime, nullable=False, comment="when presence last changed"),
     Column("seen_at", UtcDateTime, nullable=False, comment="last sign of life: presence set, or a poll for work"),
@@ -177,6 +181,24 @@ _RELEASE = text("release_at IS NOT NULL")
 Index("ix_agents_release", agents.c.release_at, postgresql_where=_RELEASE, sqlite_where=_RELEASE)
 _ONLINE = text("presence = 'online'")
 Index("ix_agents_seen", agents.c.seen_at, postgresql_where=_ONLINE, sqlite_where=_ONLINE)
+
+efforts = Table(
+    "efforts",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("agent_id", String(128), nullable=False),
+    Column("category", String(64), nullable=False),
+    Column("complexity", String(16), nullable=False),
+    Column("count", Integer, **_COUNT, comment="finished tickets that count"),
+    Column("minutes", Float, **_COUNT, comment="of all of them together"),
+    Column("prior_min", Float, comment="what a supervisor expects; null: nothing"),
+    Column("version", BigInteger, **_COUNT, comment="grows with the prior"),
+    Column("changed_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "agent_id", "category", "complexity", name="efforts_pk"),
+)
+"""What finished work teaches about an agent's minutes: at most one row per agent, category and complexity."""
+
+Index("ix_efforts_changed", efforts.c.tenant_id, efforts.c.changed_at)
 
 queues = Table(
     "queues",

@@ -34,6 +34,7 @@ class CandidateOut(BaseModel):
     agent_id: str
     score: float | None = Field(description="The policy's value of the pair, larger is better; null: rank decided.")
     parts: dict[str, float] = Field(description="Addends of the score by name; empty where the policy has none.")
+    expected_min: float | None = Field(description="Minutes that they were expected to need; null: not kept then.")
 
 
 class RefusalOut(BaseModel):
@@ -104,7 +105,10 @@ def _decision(item: decisions.Grounds) -> DecisionOut:
         version=item.version,
         policy=item.policy,
         candidates=[
-            CandidateOut(agent_id=one.agent_id, score=one.score, parts=dict(one.parts)) for one in item.candidates
+            CandidateOut(
+                agent_id=one.agent_id, score=one.score, parts=dict(one.parts), expected_min=one.expected_min or None
+            )
+            for one in item.candidates
         ],
         refused=[RefusalOut(agent_id=agent_id, reason=reason) for agent_id, reason in item.refused],
         words=in_words(item.policy, item.candidates, item.refused),

@@ -82,7 +82,10 @@ class QueueRules:
 
     def minutes(self, labels: Labels | None) -> float:
         """Predicted minutes of work; unlabelled tickets count as simple."""
-        complexity = labels.complexity if labels else "simple"
+        return self.minutes_of(labels.complexity if labels else "simple")
+
+    def minutes_of(self, complexity: str) -> float:
+        """Predicted minutes of a ticket of this complexity; an unknown one counts as simple."""
         return self.predicted_min.get(complexity, self.predicted_min["simple"])
 
     def requirement(

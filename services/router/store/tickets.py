@@ -14,6 +14,7 @@ from services.router import metrics
 from services.router.domain.sla import PARTIES
 from services.router.domain.ticket import OWNED, Facts, Ticket
 from services.router.domain.transitions import Change
+from services.router.store.efforts import add_outcomes
 from services.router.store.rows import TICKET_COLUMNS, TICKET_FIELDS, column_values, ticket_of
 from services.router.store.snapshots import emit_ticket
 from services.router.tables import agents, desks, ticket_history, tickets
@@ -93,6 +94,7 @@ async def record(tx: Transaction, changes: Sequence[Change], *, by_dispatcher: b
     await _update_tickets(tx, folded, by_dispatcher)
     await _insert_history(tx, [(change.after, change.action) for change in changes])
     await _update_agents(tx, folded, by_dispatcher)
+    await add_outcomes(tx, folded)
     for change in changes:
         emit_ticket(tx, change.after)
     if ended := [change for change in changes if _ends_hold(change)]:
@@ -160,6 +162,7 @@ _MOVE_LOAD = (
     .where(agents.c.tenant_id == bindparam("tenant"), agents.c.agent_id == bindparam("agent"))
     .values(
         load=agents.c.load + bindparam("delta"),
+        load_min=agents.c.load_min + bindparam("minutes", type_=agents.c.load_min.type),
         revision=agents.c.revision + 1,
         dirty=or_(and_(agents.c.dirty, bindparam("keeps_dirty")), bindparam("makes_dirty")),
         last_assigned_at=case(
@@ -174,8 +177,11 @@ async def _update_agents(tx: Transaction, changes: Sequence[Change], by_dispatch
     """Move the counters. Owners whose count stays get a new revision too, by which their long polls notice."""
     deltas: dict[tuple[str, str], int] = {}
     given: dict[tuple[str, str], int] = {}
+    minutes: dict[tuple[str, str], float] = {}
     for change in changes:
         tenant_id = change.after.tenant_id
+        for agent_id, moved in change.minute_deltas().items():
+            minutes[(tenant_id, agent_id)] = minutes.get((tenant_id, agent_id), 0.0) + moved
         if change.after.state in OWNED:
             deltas.setdefault((tenant_id, change.after.agent_id), 0)
         for agent_id, delta in change.load_deltas().items():
@@ -189,9 +195,10 @@ async def _update_agents(tx: Transaction, changes: Sequence[Change], by_dispatch
             "tenant": key[0],
             "agent": key[1],
             "delta": delta,
+            "minutes": minutes.get(key, 0.0),
             "given": given.get(key, 0),
             "at": tx.now,
-            "makes_dirty": delta != 0 and not by_dispatcher,
+            "makes_dirty": not by_dispatcher and (delta != 0 or minutes.get(key, 0.0) != 0),
             "keeps_dirty": not by_dispatcher,
         }
         for key, delta in sorted(deltas.items())

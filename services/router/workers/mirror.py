@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.router.domain.clocks import WIDENED
 from services.router.domain.engine import Decision, plan
+from services.router.domain.outlook import NEUTRAL
 from services.router.domain.policies import POLICIES
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.queues import GENERAL, Queue, QueueRules
@@ -30,6 +31,8 @@ class Mirror:
         """True where something changed since the last plan that left nothing to decide."""
         self.held: list[str] = []
         """Tickets that somebody could take but that the last plan kept for the agent who knows the customer."""
+        self.outlook = NEUTRAL
+        """What minutes the engine may expect."""
         self._rules = rules
         self._waiting = Waiting()
 
@@ -75,7 +78,7 @@ class Mirror:
     def decide(self, now: datetime, limit: int) -> list[Decision]:
         """The engine's next decisions for this desk."""
         self.held.clear()
-        return plan(self._waiting, self.agents, POLICIES, now, limit=limit, held=self.held)
+        return plan(self._waiting, self.agents, POLICIES, now, limit=limit, outlook=self.outlook, held=self.held)
 
     def _work(self, ticket: Ticket) -> Work:
         queue = self.overrides.get(ticket.queue_id) or self._rules.queues.get(ticket.queue_id)
@@ -94,7 +97,7 @@ class Mirror:
             offer_timeout_s=queue.offer_timeout_s,
             received_ts=ticket.received_at.timestamp(),
             due_ts=due.timestamp() if due else ticket.received_at.timestamp() + 14400.0,
-            predicted_min=ticket.predicted_min,
+            predicted_min=self._rules.minutes(ticket.labels),  # what stands on the ticket may be its last owner's
             excluded=frozenset(ticket.declined_by),
             category=ticket.labels.category if ticket.labels else "",
             complexity=ticket.labels.complexity if ticket.labels else "",
