@@ -200,6 +200,19 @@ efforts = Table(
 
 Index("ix_efforts_changed", efforts.c.tenant_id, efforts.c.changed_at)
 
+customers = Table(
+    "customers",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("customer_id", String(128), nullable=False),
+    Column("known_agent", String(128), **_TEXT, comment="who resolved their last ticket"),
+    Column("dedicated_agent", String(128), **_TEXT, comment="whom a supervisor named for them"),
+    Column("month", String(7), **_TEXT, comment="2026-11: for which `used` counts"),
+    Column("used", Integer, **_COUNT, comment="tickets of that month that wished for the dedicated agent"),
+    PrimaryKeyConstraint("tenant_id", "customer_id", name="customers_pk"),
+)
+"""Customers of whom a ticket was resolved, or for whom an agent was named."""
+
 queues = Table(
     "queues",
     metadata,

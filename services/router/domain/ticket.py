@@ -32,7 +32,11 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What routing knows of a ticket besides its labels. "" and 0 mean unknown."""
+    """What routing knows of a ticket besides its labels. "" and 0 mean unknown.
+
+    known_agent  who should have it if free soon; "" is nobody.
+    wish         what that is worth: 1 they know the customer, 2 they serve the customer by name.
+    """
 
     customer_id: str = ""
     channel: str = ""
@@ -46,6 +50,8 @@ class Facts:
     origin: str = ""
     fact: str = ""
     repeat_contacts: int = 0
+    known_agent: str = ""
+    wish: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +177,10 @@ class Agent:
     presence_at: datetime | None = None
     version: int = 1
     revision: int = 1
-    free_since: datetime | None = None
-    shift_ends_at: datetime | None = None
     capacity_min: float | None = None
     load_min: float = 0.0
+    shift_ends_at: datetime | None = None
+    free_since: datetime | None = None
 
     @property
     def available(self) -> bool:

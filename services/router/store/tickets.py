@@ -14,6 +14,7 @@ from services.router import metrics
 from services.router.domain.sla import PARTIES
 from services.router.domain.ticket import OWNED, Facts, Ticket
 from services.router.domain.transitions import Change
+from services.router.store.customers import load_wishes, note_resolvers
 from services.router.store.efforts import add_outcomes
 from services.router.store.rows import TICKET_COLUMNS, TICKET_FIELDS, column_values, ticket_of
 from services.router.store.snapshots import emit_ticket
@@ -59,6 +60,8 @@ async def lock_or_insert(tx: Transaction, fresh: Mapping[str, Ticket]) -> tuple[
     missing = sorted(fresh.keys() - known.keys())
     if not missing:
         return known, set()
+    wishes = await load_wishes(tx, [fresh[ticket_id] for ticket_id in missing])
+    fresh = {**fresh, **{ticket_id: replace(fresh[ticket_id], facts=facts) for ticket_id, facts in wishes.items()}}
     rows = [column_values(fresh[ticket_id], _INSERTED) for ticket_id in missing]
     made = {row[0] for row in await tx.insert_rows(tickets, rows, new_only=True, returning=[tickets.c.ticket_id])}
     known |= await lock_tickets(tx, set(missing) - made)
@@ -95,6 +98,7 @@ async def record(tx: Transaction, changes: Sequence[Change], *, by_dispatcher: b
     await _insert_history(tx, [(change.after, change.action) for change in changes])
     await _update_agents(tx, folded, by_dispatcher)
     await add_outcomes(tx, folded)
+    await note_resolvers(tx, folded)
     for change in changes:
         emit_ticket(tx, change.after)
     if ended := [change for change in changes if _ends_hold(change)]:

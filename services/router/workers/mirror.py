@@ -102,5 +102,7 @@ class Mirror:
             category=ticket.labels.category if ticket.labels else "",
             complexity=ticket.labels.complexity if ticket.labels else "",
             weight=delay_weight(ticket),
+            known_agent=ticket.facts.known_agent,
+            wish=ticket.facts.wish,
             target_s=round(due.timestamp() - ticket.received_at.timestamp(), 0) if due else 0.0,
         )
