@@ -72,6 +72,7 @@ tickets = Table(
     Column("next_response_due_at", UtcDateTime, comment="null: no message of the customer is unanswered"),
     Column("owned_since", UtcDateTime, comment="when its present owner got it"),
     Column("working_since", UtcDateTime),
+    Column("wrap_up_s", Integer, **_COUNT, comment="seconds for its agent to wrap up after it"),
     Column("worked_s", Float, **_COUNT, comment="seconds that its present owner worked on it before working_since"),
     Column("awaited_since", UtcDateTime, comment="since when it is on hold or resolved"),
     Column("next_check_at", UtcDateTime, comment="when something must have happened; null only when it is over"),
@@ -167,6 +168,12 @@ agents = Table(
     Column("last_assigned_at", UtcDateTime),
     Column("version", BigInteger, nullable=False, comment="grows when settings or presence change"),
     Column("revision", BigInteger, nullable=False, comment="grows with every change, also of load or of owned work"),
+    Column("shifts", Text, **_TEXT, comment="plan, JSON; empty: presence alone"),
+    Column("shift_from", UtcDateTime, comment="beginning of the present or next shift"),
+    Column("shift_ends_at", UtcDateTime, comment="end of the present, next or last shift; null: no plan"),
+    Column("shift_turn_at", UtcDateTime, comment="when the next shift must be found; null: never"),
+    Column("shift_ended_at", UtcDateTime, comment="end of the shift before"),
+    Column("wrap_until", UtcDateTime, comment="until when they wrap up and get nothing new"),
     Column("release_at", UtcDateTime, comment="their work must be looked at because they left; null: nothing to do"),
     Column("dirty", Boolean, **_FLAG, comment="changed by somebody else than the dispatcher since it last looked"),
     PrimaryKeyConstraint("tenant_id", "agent_id", name="agents_pk"),
@@ -179,6 +186,8 @@ agents = Table(
 Index("ix_agents_dirty", agents.c.tenant_id, agents.c.desk_id, postgresql_where=_DIRTY, sqlite_where=_DIRTY)
 _RELEASE = text("release_at IS NOT NULL")
 Index("ix_agents_release", agents.c.release_at, postgresql_where=_RELEASE, sqlite_where=_RELEASE)
+_SHIFT = text("shift_turn_at IS NOT NULL")
+Index("ix_agents_shift", agents.c.shift_turn_at, postgresql_where=_SHIFT, sqlite_where=_SHIFT)
 _ONLINE = text("presence = 'online'")
 Index("ix_agents_seen", agents.c.seen_at, postgresql_where=_ONLINE, sqlite_where=_ONLINE)
 
@@ -225,6 +234,7 @@ queues = Table(
     Column("mode", String(16), nullable=False),
     Column("policy", String(64), nullable=False),
     Column("offer_timeout_s", Integer, nullable=False),
+    Column("wrap_up_s", Integer, **_COUNT, comment="seconds after each ticket"),
     Column("version", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant_id", "queue_id", name="queues_pk"),
 )

@@ -76,6 +76,7 @@ class Ticket:
     predicted_min      minutes of work expected: of its owner, or the last one; before that of an average agent.
     owned_since        when its present owner got it.
     working_since      since when it is in progress; None in every other state.
+    wrap_up_s          seconds that its owner gets to wrap up after resolving it, as its queue says.
     worked_s           seconds that its present owner, or whoever resolved it, worked on it before working_since.
     awaited_since      since when it is on hold for `awaited`, or resolved; else None.
     reminded           whoever is awaited was reminded.
@@ -126,6 +127,7 @@ class Ticket:
     note: str = ""
     working_since: datetime | None = None
     worked_s: float = 0.0
+    wrap_up_s: int = 0
 
     @property
     def paused(self) -> bool:
@@ -160,7 +162,10 @@ class Agent:
     version           grows when settings or presence change.
     revision          grows with every change, also of load or of an owned ticket.
     free_since        when they last finished a ticket; None is unknown, and last_assigned_at counts.
-    shift_ends_at     when their shift ends; None is unknown.
+    shift_from        when their present or next shift begins; None is no plan.
+    shift_ends_at     when it ends, or the last one ended; None is no plan.
+    shift_ended_at    when the shift before ended; None is never.
+    wrap_until        until when they wrap up and get nothing new; None is never.
     """
 
     tenant_id: str
@@ -179,7 +184,10 @@ class Agent:
     revision: int = 1
     capacity_min: float | None = None
     load_min: float = 0.0
+    shift_from: datetime | None = None
     shift_ends_at: datetime | None = None
+    shift_ended_at: datetime | None = None
+    wrap_until: datetime | None = None
     free_since: datetime | None = None
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 
 from sqlalchemy import Update, and_, bindparam, case, or_, select, update
@@ -169,6 +169,9 @@ _MOVE_LOAD = (
         load_min=agents.c.load_min + bindparam("minutes", type_=agents.c.load_min.type),
         revision=agents.c.revision + 1,
         dirty=or_(and_(agents.c.dirty, bindparam("keeps_dirty")), bindparam("makes_dirty")),
+        wrap_until=case(
+            (bindparam("wraps"), bindparam("until", type_=agents.c.wrap_until.type)), else_=agents.c.wrap_until
+        ),
         last_assigned_at=case(
             (bindparam("given") > 0, bindparam("at", type_=agents.c.last_assigned_at.type)),
             else_=agents.c.last_assigned_at,
@@ -182,8 +185,12 @@ async def _update_agents(tx: Transaction, changes: Sequence[Change], by_dispatch
     deltas: dict[tuple[str, str], int] = {}
     given: dict[tuple[str, str], int] = {}
     minutes: dict[tuple[str, str], float] = {}
+    wrap_up_s: dict[tuple[str, str], int] = {}
     for change in changes:
         tenant_id = change.after.tenant_id
+        if change.action == "resolve" and change.after.wrap_up_s:
+            key = (tenant_id, change.after.agent_id)
+            wrap_up_s[key] = max(change.after.wrap_up_s, wrap_up_s.get(key, 0))
         for agent_id, moved in change.minute_deltas().items():
             minutes[(tenant_id, agent_id)] = minutes.get((tenant_id, agent_id), 0.0) + moved
         if change.after.state in OWNED:
@@ -202,6 +209,8 @@ async def _update_agents(tx: Transaction, changes: Sequence[Change], by_dispatch
             "minutes": minutes.get(key, 0.0),
             "given": given.get(key, 0),
             "at": tx.now,
+            "wraps": key in wrap_up_s,
+            "until": tx.now + timedelta(seconds=wrap_up_s.get(key, 0)),
             "makes_dirty": not by_dispatcher and (delta != 0 or minutes.get(key, 0.0) != 0),
             "keeps_dirty": not by_dispatcher,
         }

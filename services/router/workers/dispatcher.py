@@ -24,6 +24,7 @@ from services.router.domain.effort import Estimates
 from services.router.domain.engine import Decision
 from services.router.domain.outlook import Outlook
 from services.router.domain.queues import Queue, QueueRules
+from services.router.domain.shift import seen_at
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change, apply
 from services.router.store import agents as agent_store
@@ -117,7 +118,7 @@ class Dispatcher:
         seen = await self._take_in()
         done = 0
         for mirror in list(self.mirrors.values()):
-            if mirror.stale:
+            if mirror.stale or mirror.turns(self._clock.now()):
                 done += await self._serve(mirror)
         await self._clear(*seen)
         return done
@@ -273,21 +274,23 @@ class Dispatcher:
         changes = []
         for decision in decisions:
             agent = fit.get(decision.agent_id)
-            if agent is not None and agent.available:
+            if agent is not None and seen_at(agent, tx.now).available:
                 fit[agent.agent_id] = replace(
                     agent, load=agent.load + 1, load_min=agent.load_min + decision.expected_min
                 )
-                changes.append(self._change(tx, mirror.tickets[decision.ticket_id], decision, agent))
+                changes.append(self._change(tx, mirror, decision, agent))
         return changes
 
     def _same_settings(self, mirror: Mirror, agent: Agent) -> bool:
         known = mirror.agents.get(agent.agent_id)
         return known is not None and known.version == agent.version and agent.desk_id == mirror.desk[1]
 
-    def _change(self, tx: Transaction, ticket: Ticket, decision: Decision, agent: Agent) -> Change:
+    def _change(self, tx: Transaction, mirror: Mirror, decision: Decision, agent: Agent) -> Change:
+        ticket = mirror.tickets[decision.ticket_id]
         change = apply(
             ticket, decision.mode, "dispatcher", tx.now, reason=decision.reason, queue_id=decision.queue_id,
             agent_id=agent.agent_id, agent_name=agent.name, predicted_min=decision.expected_min,
+            wrap_up_s=mirror.wrap_up_s(ticket),
         )  # fmt: skip
         if decision.mode == "offer":
             return tickets.with_check(change, tx.now + timedelta(seconds=decision.offer_timeout_s))
