@@ -20,6 +20,7 @@ from fenliu.contracts import events
 from fenliu.contracts.vocabulary import CATEGORIES, COMPLEXITIES, DEFAULT_DESK, SENTIMENTS, TIERS
 from services.router import metrics
 from services.router.domain import inbound
+from services.router.domain.customer import wished
 from services.router.domain.due import Timers, timed
 from services.router.domain.queues import TRIAGE, QueueRules
 from services.router.domain.sla import ServiceLevels
@@ -57,7 +58,9 @@ async def on_ticket_received(tx: Transaction, received: Sequence[events.TicketRe
     late = {key: ticket for key, ticket in known.items() if key not in made and not ticket.announced}
     again = [ticket for key, ticket in known.items() if key not in made and ticket.announced]
 
-    await tickets.update_announced(tx, {key: (fresh[key].facts, fresh[key].received_at) for key in late})
+    await tickets.update_announced(
+        tx, {key: (wished(fresh[key].facts, late[key].facts), fresh[key].received_at) for key in late}
+    )
     emit_repeated(tx, again)
 
 

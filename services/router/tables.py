@@ -71,6 +71,9 @@ tickets = Table(
     Column("first_responded_at", UtcDateTime),
     Column("next_response_due_at", UtcDateTime, comment="null: no message of the customer is unanswered"),
     Column("owned_since", UtcDateTime, comment="when its present owner got it"),
+    Column("working_since", UtcDateTime),
+    Column("wrap_up_s", Integer, **_COUNT, comment="seconds for its agent to wrap up after it"),
+    Column("worked_s", Float, **_COUNT, comment="seconds that its present owner worked on it before working_since"),
     Column("awaited_since", UtcDateTime, comment="since when it is on hold or resolved"),
     Column("next_check_at", UtcDateTime, comment="when something must have happened; null only when it is over"),
     Column("dirty", Boolean, **_FLAG, comment="changed by somebody else than the dispatcher since it last looked"),
@@ -156,13 +159,21 @@ agents = Table(
     Column("languages", Text, nullable=False, comment="JSON array of primary tags; empty array: every language"),
     Column("seniority", Float, nullable=False, comment="0..1"),
     Column("capacity", Integer, nullable=False, comment="tickets they may own at once"),
+    Column("capacity_min", Float, comment="minutes at which they are full; null: no limit"),
     Column("load", Integer, **_COUNT, comment="tickets they own now"),
+    Column("load_min", Float, **_COUNT, comment="predicted minutes of what they own now"),
     Column("presence", String(16), nullable=False, comment="online, away, offline"),
     Column("presence_at", UtcDateTime, nullable=False, comment="when presence last changed"),
     Column("seen_at", UtcDateTime, nullable=False, comment="last sign of life: presence set, or a poll for work"),
     Column("last_assigned_at", UtcDateTime),
     Column("version", BigInteger, nullable=False, comment="grows when settings or presence change"),
     Column("revision", BigInteger, nullable=False, comment="grows with every change, also of load or of owned work"),
+    Column("shifts", Text, **_TEXT, comment="plan, JSON; empty: presence alone"),
+    Column("shift_from", UtcDateTime, comment="beginning of the present or next shift"),
+    Column("shift_ends_at", UtcDateTime, comment="end of the present, next or last shift; null: no plan"),
+    Column("shift_turn_at", UtcDateTime, comment="when the next shift must be found; null: never"),
+    Column("shift_ended_at", UtcDateTime, comment="end of the shift before"),
+    Column("wrap_until", UtcDateTime, comment="until when they wrap up and get nothing new"),
     Column("release_at", UtcDateTime, comment="their work must be looked at because they left; null: nothing to do"),
     Column("dirty", Boolean, **_FLAG, comment="changed by somebody else than the dispatcher since it last looked"),
     PrimaryKeyConstraint("tenant_id", "agent_id", name="agents_pk"),
@@ -175,8 +186,41 @@ agents = Table(
 Index("ix_agents_dirty", agents.c.tenant_id, agents.c.desk_id, postgresql_where=_DIRTY, sqlite_where=_DIRTY)
 _RELEASE = text("release_at IS NOT NULL")
 Index("ix_agents_release", agents.c.release_at, postgresql_where=_RELEASE, sqlite_where=_RELEASE)
+_SHIFT = text("shift_turn_at IS NOT NULL")
+Index("ix_agents_shift", agents.c.shift_turn_at, postgresql_where=_SHIFT, sqlite_where=_SHIFT)
 _ONLINE = text("presence = 'online'")
 Index("ix_agents_seen", agents.c.seen_at, postgresql_where=_ONLINE, sqlite_where=_ONLINE)
+
+efforts = Table(
+    "efforts",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("agent_id", String(128), nullable=False),
+    Column("category", String(64), nullable=False),
+    Column("complexity", String(16), nullable=False),
+    Column("count", Integer, **_COUNT, comment="finished tickets that count"),
+    Column("minutes", Float, **_COUNT, comment="of all of them together"),
+    Column("prior_min", Float, comment="what a supervisor expects; null: nothing"),
+    Column("version", BigInteger, **_COUNT, comment="grows with the prior"),
+    Column("changed_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "agent_id", "category", "complexity", name="efforts_pk"),
+)
+"""What finished work teaches about an agent's minutes: at most one row per agent, category and complexity."""
+
+Index("ix_efforts_changed", efforts.c.tenant_id, efforts.c.changed_at)
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("customer_id", String(128), nullable=False),
+    Column("known_agent", String(128), **_TEXT, comment="who resolved their last ticket"),
+    Column("dedicated_agent", String(128), **_TEXT, comment="whom a supervisor named for them"),
+    Column("month", String(7), **_TEXT, comment="2026-11: for which `used` counts"),
+    Column("used", Integer, **_COUNT, comment="tickets of that month that wished for the dedicated agent"),
+    PrimaryKeyConstraint("tenant_id", "customer_id", name="customers_pk"),
+)
+"""Customers of whom a ticket was resolved, or for whom an agent was named."""
 
 queues = Table(
     "queues",
@@ -190,6 +234,7 @@ queues = Table(
     Column("mode", String(16), nullable=False),
     Column("policy", String(64), nullable=False),
     Column("offer_timeout_s", Integer, nullable=False),
+    Column("wrap_up_s", Integer, **_COUNT, comment="seconds after each ticket"),
     Column("version", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant_id", "queue_id", name="queues_pk"),
 )

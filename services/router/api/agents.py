@@ -65,6 +65,9 @@ class AgentIn(StrictModel):
         json_schema_extra=NO_OTHER_NAMES,
     )
     capacity: Annotated[int, Field(ge=0, le=10_000), Whole] = Field(description="Tickets that they may own at once.")
+    capacity_min: Annotated[float, Field(gt=0, le=10_000)] | None = Field(
+        None, description="Predicted minutes of work at hand at which they are full; absent: only tickets count."
+    )
     desk: Identifier = Field(DEFAULT_DESK, description="Desk that they work at.")
     languages: list[Language] = Field(
         default_factory=list, max_length=50, description="BCP 47 tags; empty: every language."
@@ -94,7 +97,9 @@ class AgentOut(BaseModel):
     languages: list[str]
     seniority: float
     capacity: int
+    capacity_min: float | None = Field(description="Minutes of work at hand at which they are full; null: no limit.")
     load: int = Field(description="Tickets that they own now.")
+    load_min: float = Field(description="Predicted minutes of what they own now.")
     presence: str
     presence_at: datetime | None
     last_assigned_at: datetime | None
@@ -124,7 +129,9 @@ def agent_out(agent: Agent) -> AgentOut:
         languages=sorted(agent.languages),
         seniority=agent.seniority,
         capacity=agent.capacity,
+        capacity_min=agent.capacity_min,
         load=agent.load,
+        load_min=round(max(agent.load_min, 0.0), 3),
         presence=agent.presence,
         presence_at=agent.presence_at,
         last_assigned_at=agent.last_assigned_at,
@@ -169,15 +176,6 @@ def routes(parts: Parts) -> APIRouter:
         """Make or change one agent. A new one is offline until its presence is set."""
         return agent_out((await _write(parts, caller.tenant_id, [_settings(agent_id, body)]))[0])
 
-    @router.get("/v1/agents/{agent_id}", responses=problem_responses(401, 403, 404))
-    async def read_agent(agent_id: Identifier, caller: Annotated[Principal, require(*READERS)]) -> AgentOut:
-        """One agent."""
-        async with parts.db.read() as tx:
-            agent = await store.load_agent(tx, caller.tenant_id, agent_id)
-        if agent is None:
-            raise NoSuchAgent()
-        return agent_out(agent)
-
     @router.get("/v1/agents/{agent_id}/assignments", responses=problem_responses(401, 403, 404, 422))
     @deadline(30)
     async def read_assignments(
@@ -217,6 +215,7 @@ def _settings(agent_id: str, body: AgentIn) -> store.AgentSettings:
         languages={tag.split("-")[0].lower() for tag in body.languages},
         seniority=body.seniority,
         capacity=body.capacity,
+        capacity_min=body.capacity_min,
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
@@ -11,16 +11,24 @@ from pydantic import Field
 
 from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Transaction
-from fenliu.chassis.errors import Conflict, FenliuError, Forbidden, Malformed
+from fenliu.chassis.errors import Conflict, Forbidden, Malformed
 from fenliu.chassis.group import GroupCommit
 from fenliu.chassis.http import Identifier, StrictModel, Text, Whole, problem_responses, require
-from services.router.api.parts import Awaited, NoSuchAgent, NoSuchQueue, NoSuchTicket, Parts, TicketOut, ticket_out
-from services.router.domain.due import timed
+from services.router.api.parts import (
+    Awaited,
+    NoSuchAgent,
+    NoSuchQueue,
+    Parts,
+    TicketOut,
+    Wish,
+    change_ticket,
+    change_tickets,
+    ticket_out,
+)
 from services.router.domain.ticket import Ticket
 from services.router.domain.transitions import Change, IllegalTransition, Who, apply
 from services.router.store import agents as agent_store
 from services.router.store import queues as queue_store
-from services.router.store import tickets
 
 Action = Literal["accept", "decline", "start", "hold", "resume", "resolve", "transfer"]
 _DONE: dict[str, tuple[str, ...]] = {
@@ -90,7 +98,7 @@ def routes(parts: Parts) -> APIRouter:
     router = APIRouter(tags=["assignments"])
 
     async def commit(asked: list[Asked]) -> list[Ticket | Exception]:
-        return await parts.db.run(lambda tx: act_all(tx, parts, asked))
+        return await parts.db.run(lambda tx: change_tickets(tx, parts, [wish_of(parts, item) for item in asked]))
 
     group: GroupCommit[Asked, Ticket] = GroupCommit("assignments", commit)
 
@@ -105,7 +113,7 @@ def routes(parts: Parts) -> APIRouter:
         _check_fields(action, body)
         asked = Asked(caller, ticket_id, action, body)
         if action == "transfer":  # looks queues and agents up; rare enough to have a transaction of its own
-            return ticket_out(await parts.db.run(lambda tx: act_on(tx, parts, asked)))
+            return await change_ticket(parts, wish_of(parts, asked))
         return ticket_out(await group.submit(asked))
 
     return router
@@ -119,40 +127,18 @@ def _check_fields(action: str, body: ActionIn) -> None:
         raise BadAction("transfer, and only transfer, needs either `queue_id` or `agent_id`.")
 
 
-async def act_on(tx: Transaction, parts: Parts, asked: Asked) -> Ticket:
-    """Carry out one action. Returns the ticket as it is then. Raises the route's problems."""
-    (outcome,) = await act_all(tx, parts, [asked])
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
+def wish_of(parts: Parts, asked: Asked) -> Wish:
+    """The action as a wish about its ticket."""
+
+    async def decide(tx: Transaction, ticket: Ticket) -> Change | None:
+        return await _decide(tx, parts, ticket, asked)
+
+    return Wish(asked.caller, asked.ticket_id, decide)
 
 
-async def act_all(tx: Transaction, parts: Parts, asked: Sequence[Asked]) -> list[Ticket | Exception]:
-    """Carry out actions in their order. With each the ticket as it is after it, or the problem for which it was not
-    carried out; the others are not touched by that."""
-    held = await tickets.lock_tickets(tx, [item.ticket_id for item in asked])
-    outcomes: list[Ticket | Exception] = []
-    changes = []
-    for item in asked:
-        try:
-            change = await _change(tx, parts, held.get(item.ticket_id), item)
-        except FenliuError as error:
-            outcomes.append(error)
-            continue
-        if change is not None:
-            changes.append(change)
-            held[item.ticket_id] = change.after
-        outcomes.append(held[item.ticket_id])
-    await tickets.record(tx, changes)
-    parts.news.after(tx, changes)
-    return outcomes
-
-
-async def _change(tx: Transaction, parts: Parts, ticket: Ticket | None, asked: Asked) -> Change | None:
+async def _decide(tx: Transaction, parts: Parts, ticket: Ticket, asked: Asked) -> Change | None:
     """What the action does to the locked ticket; None where it was done already."""
     caller, action, body = asked.caller, asked.action, asked.body
-    if ticket is None or ticket.tenant_id != caller.tenant_id:
-        raise NoSuchTicket()
     if is_stale(ticket, body.fence):
         raise StaleAssignment(current={"version": ticket.version, "fence": ticket.fence, "state": ticket.state})
     if ticket.agent_id != caller.subject and not caller.has("supervisor"):
@@ -161,10 +147,11 @@ async def _change(tx: Transaction, parts: Parts, ticket: Ticket | None, asked: A
         return None
     who: Who = "owner" if ticket.agent_id == caller.subject else "supervisor"
     try:
-        change = await _decide(tx, parts, ticket, who, action, body)
+        if action == "transfer":
+            return await _transfer(tx, parts, ticket, who, body)
+        return _apply(ticket, who, action, body, tx.now)
     except IllegalTransition as error:
         raise IllegalAction(f"{str(error).capitalize()}.") from error
-    return timed(change, tx.now, parts.timers)
 
 
 def is_stale(ticket: Ticket, fence: int) -> bool:
@@ -172,9 +159,7 @@ def is_stale(ticket: Ticket, fence: int) -> bool:
     return fence != ticket.fence
 
 
-async def _decide(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, action: Action, body: ActionIn) -> Change:
-    if action == "transfer":
-        return await _transfer(tx, parts, ticket, who, body)
+def _apply(ticket: Ticket, who: Who, action: Action, body: ActionIn, now: datetime) -> Change:
     fields = _note(body)
     if action == "hold":
         fields["awaited"] = body.awaited
@@ -182,7 +167,7 @@ async def _decide(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, actio
         fields["declined_by"] = tuple(dict.fromkeys((*ticket.declined_by, ticket.agent_id)))
     reasons = {"accept": "accepted", "decline": "declined", "start": "started", "resume": "resumed"}
     reason = body.reason or reasons.get(action) or (f"awaits_{body.awaited}" if action == "hold" else "resolved")
-    return apply(ticket, action, who, tx.now, reason=reason, **fields)
+    return apply(ticket, action, who, now, reason=reason, **fields)
 
 
 def _note(body: ActionIn) -> dict[str, Any]:

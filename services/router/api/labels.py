@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -13,16 +14,11 @@ from fenliu.chassis.errors import Conflict, Malformed
 from fenliu.chassis.http import Identifier, StrictModel, Text, Whole, problem_responses, require
 from fenliu.contracts.vocabulary import CATEGORIES, COMPLEXITIES, TIERS
 from services.router import metrics
-from services.router.api.parts import NoSuchTicket, Parts, TicketOut, ticket_out
+from services.router.api.parts import Parts, TicketOut, Wish, change_ticket
 from services.router.domain.correction import CORRECTABLE, Correction, correct
-from services.router.domain.due import timed
-from services.router.domain.ticket import OWNED, Ticket
+from services.router.domain.ticket import Ticket
 from services.router.domain.transitions import Change, IllegalTransition
-from services.router.store import tickets
 from services.router.store.snapshots import emit_relabelled
-
-_FOLLOW_DUE_TIMES = ("waiting", *OWNED)
-"""States that are looked at again when a due time comes."""
 
 
 class StaleVersion(Conflict):
@@ -79,18 +75,12 @@ def routes(parts: Parts) -> APIRouter:
         if not any(getattr(body, label) for label in CORRECTABLE):
             raise NoLabels()
 
-        async def work(tx: Transaction) -> Ticket:
-            return await _correct(tx, parts, caller, ticket_id, body)
-
-        return ticket_out(await parts.db.run(work))
+        return await change_ticket(parts, Wish(caller, ticket_id, partial(_correct, parts, caller, body)))
 
     return router
 
 
-async def _correct(tx: Transaction, parts: Parts, caller: Principal, ticket_id: str, body: LabelsIn) -> Ticket:
-    ticket = (await tickets.lock_tickets(tx, [ticket_id])).get(ticket_id)
-    if ticket is None or ticket.tenant_id != caller.tenant_id:
-        raise NoSuchTicket()
+async def _correct(parts: Parts, caller: Principal, body: LabelsIn, tx: Transaction, ticket: Ticket) -> Change | None:
     if body.version not in (None, ticket.version):
         raise StaleVersion(current={"version": ticket.version, "state": ticket.state})
     wanted = Correction(body.category or "", body.tier or "", body.complexity or "")
@@ -99,15 +89,12 @@ async def _correct(tx: Transaction, parts: Parts, caller: Principal, ticket_id: 
         change = correct(ticket, wanted, who, rules=parts.rules, levels=parts.levels, now=tx.now)  # type: ignore[arg-type]
     except IllegalTransition as error:
         raise TicketOver(current={"version": ticket.version, "state": ticket.state}) from error
-    if change is None:
-        return ticket
-    if change.after.state in _FOLLOW_DUE_TIMES:
-        change = timed(change, tx.now, parts.timers)
-    await tickets.record(tx, [change])
-    emit_relabelled(tx, change.before, change.after, by=caller.subject, role=_role(caller), reason=body.reason or "")
-    parts.news.after(tx, [change])
-    tx.after_commit(_count, change)
-    return change.after
+    if change is not None:
+        emit_relabelled(
+            tx, change.before, change.after, by=caller.subject, role=_role(caller), reason=body.reason or ""
+        )  # fmt: skip
+        tx.after_commit(_count, change)
+    return change
 
 
 def _role(caller: Principal) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -9,12 +10,14 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from fenliu.chassis.auth import Principal
-from fenliu.chassis.db import Database
-from fenliu.chassis.errors import Forbidden, NotFound
-from services.router.domain.due import Timers
+from fenliu.chassis.db import Database, Transaction
+from fenliu.chassis.errors import FenliuError, Forbidden, NotFound
+from services.router.domain.due import Timers, timed
 from services.router.domain.queues import QueueRules
 from services.router.domain.sla import STEPS, ServiceLevels
 from services.router.domain.ticket import Labels, Ticket
+from services.router.domain.transitions import Change
+from services.router.store import tickets
 from services.router.store.news import News
 
 READERS = ("agent", "supervisor", "integration")
@@ -36,6 +39,19 @@ class Parts:
     levels: ServiceLevels
     timers: Timers
     news: News
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller wants with one ticket.
+
+    decide  what it does to the ticket, which is locked; None where nothing is to change. May look things up and emit
+            more events; raises a FenliuError where it cannot be.
+    """
+
+    caller: Principal
+    ticket_id: str
+    decide: Callable[[Transaction, Ticket], Awaitable[Change | None]]
 
 
 class NoSuchTicket(NotFound):
@@ -160,6 +176,45 @@ def _labels_out(labels: Labels | None) -> LabelsOut | None:
         intent=labels.intent or None,
         language=labels.language or None,
     )
+
+
+async def change_ticket(parts: Parts, wish: Wish) -> TicketOut:
+    """Carry out one wish in a transaction of its own. Raises the route's problems."""
+
+    async def work(tx: Transaction) -> Ticket:
+        (outcome,) = await change_tickets(tx, parts, [wish])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return ticket_out(await parts.db.run(work))
+
+
+async def change_tickets(tx: Transaction, parts: Parts, wishes: Sequence[Wish]) -> list[Ticket | Exception]:
+    """Every route's way to change tickets: lock, check the tenant, decide in order, time, record, tell.
+
+    With each wish the ticket as it is after it, or the problem for which it was not carried out; the others are not
+    touched by that.
+    """
+    held = await tickets.lock_tickets(tx, [wish.ticket_id for wish in wishes])
+    outcomes: list[Ticket | Exception] = []
+    changes = []
+    for wish in wishes:
+        ticket = held.get(wish.ticket_id)
+        try:
+            if ticket is None or ticket.tenant_id != wish.caller.tenant_id:
+                raise NoSuchTicket()
+            change = await wish.decide(tx, ticket)
+        except FenliuError as error:
+            outcomes.append(error)
+            continue
+        if change is not None:
+            changes.append(timed(change, tx.now, parts.timers))
+            held[wish.ticket_id] = changes[-1].after
+        outcomes.append(held[wish.ticket_id])
+    await tickets.record(tx, changes)
+    parts.news.after(tx, changes)
+    return outcomes
 
 
 def check_self_or_supervisor(caller: Principal, agent_id: str) -> None:

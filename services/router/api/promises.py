@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
@@ -13,13 +12,12 @@ from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Transaction
 from fenliu.chassis.errors import Conflict
 from fenliu.chassis.http import Cursor, Identifier, Page, Paged, StrictModel, Text, page, problem_responses, require
-from services.router.api.parts import READERS, Awaited, NoSuchTicket, Parts, TicketOut, ticket_out
+from services.router.api.parts import READERS, Awaited, Parts, TicketOut, Wish, change_ticket, ticket_out
 from services.router.domain.clocks import hold_ends, hold_of
-from services.router.domain.due import timed
 from services.router.domain.inbound import answer
 from services.router.domain.ticket import Ticket
 from services.router.domain.transitions import Change, IllegalTransition, apply
-from services.router.store import board, tickets
+from services.router.store import board
 
 
 class NotAwaited(Conflict):
@@ -75,13 +73,13 @@ def routes(parts: Parts) -> APIRouter:
     ) -> TicketOut:
         """Answer for the awaited party: the hold ends and the agent goes on. 409 where this party is not awaited."""
 
-        def decide(ticket: Ticket, now: datetime) -> Change:
+        async def decide(tx: Transaction, ticket: Ticket) -> Change:
             try:
-                return answer(ticket, body.party, now, body.note or "")
+                return answer(ticket, body.party, tx.now, body.note or "")
             except ValueError as error:
                 raise NotAwaited() from error
 
-        return await _change(parts, caller, ticket_id, decide)
+        return await change_ticket(parts, Wish(caller, ticket_id, decide))
 
     _escalations(parts, router)
     return router
@@ -104,35 +102,17 @@ def _escalations(parts: Parts, router: APIRouter) -> None:
     async def acknowledge(ticket_id: Identifier, caller: Annotated[Principal, require("supervisor")]) -> TicketOut:
         """Take an escalation on: the ladder stops until the next clock starts. A repeat changes nothing."""
 
-        def decide(ticket: Ticket, now: datetime) -> Change | None:
+        async def decide(tx: Transaction, ticket: Ticket) -> Change | None:
             if ticket.acknowledged_by == caller.subject:
                 return None
             try:
                 return apply(
-                    ticket, "acknowledge", "supervisor", now, reason=ticket.reason, acknowledged_by=caller.subject
+                    ticket, "acknowledge", "supervisor", tx.now, reason=ticket.reason, acknowledged_by=caller.subject
                 )
             except IllegalTransition as error:
                 raise NothingToAcknowledge() from error
 
-        return await _change(parts, caller, ticket_id, decide)
-
-
-async def _change(
-    parts: Parts, caller: Principal, ticket_id: str, decide: Callable[[Ticket, datetime], Change | None]
-) -> TicketOut:
-    async def work(tx: Transaction) -> Ticket:
-        ticket = (await tickets.lock_tickets(tx, [ticket_id])).get(ticket_id)
-        if ticket is None or ticket.tenant_id != caller.tenant_id:
-            raise NoSuchTicket()
-        change = decide(ticket, tx.now)
-        if change is None:
-            return ticket
-        change = timed(change, tx.now, parts.timers)
-        await tickets.record(tx, [change])
-        parts.news.after(tx, [change])
-        return change.after
-
-    return ticket_out(await parts.db.run(work))
+        return await change_ticket(parts, Wish(caller, ticket_id, decide))
 
 
 def _awaited_out(parts: Parts, ticket: Ticket) -> AwaitedOut:

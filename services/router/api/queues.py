@@ -30,6 +30,7 @@ from services.router.api.parts import READERS, NoSuchQueue, Parts, TicketOut, ti
 from services.router.domain.eligibility import why_waiting
 from services.router.domain.policies import POLICIES
 from services.router.domain.queues import Queue, override
+from services.router.domain.shift import seen_at
 from services.router.domain.ticket import Ticket
 from services.router.store import agents as agent_store
 from services.router.store import board
@@ -55,6 +56,9 @@ class QueueIn(StrictModel):
     offer_timeout_s: Annotated[int, Field(ge=1, le=86400), Whole] | None = Field(
         None, description="Seconds until an offer lapses."
     )
+    wrap_up_s: Annotated[int, Field(ge=0, le=3600), Whole] | None = Field(
+        None, description="Seconds after a resolved ticket in which its agent gets nothing new."
+    )
 
 
 class QueueOut(BaseModel):
@@ -68,6 +72,7 @@ class QueueOut(BaseModel):
     mode: str
     policy: str
     offer_timeout_s: int
+    wrap_up_s: int
     version: int = Field(description="0 is the shipped default.")
     waiting: int
     oldest_waiting_since: datetime | None
@@ -139,7 +144,7 @@ async def _write(tx: Transaction, parts: Parts, tenant_id: str, queue_id: str, f
 async def _reasons(tx: Transaction, parts: Parts, queue: Queue, shown: Sequence[Ticket]) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for desk in {ticket.desk for ticket in shown}:
-        staff = await agent_store.load_desk_agents(tx, *desk)
+        staff = [seen_at(agent, tx.now) for agent in await agent_store.load_desk_agents(tx, *desk)]
         for ticket in shown:
             if ticket.desk == desk:
                 needed = parts.rules.requirement(queue, ticket.labels, ticket.facts.language_hint)
@@ -165,6 +170,7 @@ def _out(queue: Queue, waiters: Sequence[board.Waiters]) -> QueueOut:
         mode=queue.mode,
         policy=queue.policy,
         offer_timeout_s=queue.offer_timeout_s,
+        wrap_up_s=queue.wrap_up_s,
         version=queue.version,
         waiting=sum(row.count for row in mine),
         oldest_waiting_since=min((row.oldest for row in mine if row.oldest), default=None),

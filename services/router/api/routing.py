@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from fenliu.chassis.auth import Principal
 from fenliu.chassis.http import Identifier, problem_responses, require
 from services.router.api.parts import READERS, NoSuchTicket, Parts, TicketOut, ticket_out
+from services.router.domain.customer import DEDICATED
 from services.router.domain.explain import in_words
 from services.router.store import board, decisions, tickets
 
@@ -34,6 +35,7 @@ class CandidateOut(BaseModel):
     agent_id: str
     score: float | None = Field(description="The policy's value of the pair, larger is better; null: rank decided.")
     parts: dict[str, float] = Field(description="Addends of the score by name; empty where the policy has none.")
+    expected_min: float | None = Field(description="Minutes that they were expected to need; null: not kept then.")
 
 
 class RefusalOut(BaseModel):
@@ -56,6 +58,8 @@ class DecisionOut(BaseModel):
 class StoryOut(TicketOut):
     """A ticket with everything that happened to it."""
 
+    known_agent: str | None = Field(description="Who should have it if free soon: they know the customer.")
+    dedicated: bool = Field(description="known_agent serves the customer by name.")
     rating: int | None = Field(description="1 to 5; null: not rated.")
     sla_version: str | None = Field(description="Version of the service levels under which it was promised.")
     history: list[StepOut] = Field(description="Every change, the first one first.")
@@ -77,6 +81,8 @@ def routes(parts: Parts) -> APIRouter:
             grounds = await decisions.load_decisions(tx, ticket_id)
         return StoryOut(
             **dict(ticket_out(ticket)),
+            known_agent=ticket.facts.known_agent or None,
+            dedicated=ticket.facts.wish >= DEDICATED,
             rating=ticket.rating or None,
             sla_version=ticket.sla_version or None,
             history=[_step(step) for step in steps],
@@ -104,7 +110,10 @@ def _decision(item: decisions.Grounds) -> DecisionOut:
         version=item.version,
         policy=item.policy,
         candidates=[
-            CandidateOut(agent_id=one.agent_id, score=one.score, parts=dict(one.parts)) for one in item.candidates
+            CandidateOut(
+                agent_id=one.agent_id, score=one.score, parts=dict(one.parts), expected_min=one.expected_min or None
+            )
+            for one in item.candidates
         ],
         refused=[RefusalOut(agent_id=agent_id, reason=reason) for agent_id, reason in item.refused],
         words=in_words(item.policy, item.candidates, item.refused),

@@ -116,6 +116,23 @@ class Calendar:
         passed = self._passed(last, _micros(end - _EPOCH)) - self._passed(first, _micros(start - _EPOCH))
         return timedelta(microseconds=whole + passed)
 
+    def span(self, at: datetime) -> tuple[datetime, datetime] | None:
+        """(opens, closes) of the open time that holds `at`, or else of the next; None where it never closes or does
+        not open any more. Aware UTC."""
+        if self.always:
+            return None
+        micros, number = _micros(at - _EPOCH), at.astimezone(UTC).year
+        for year in map(self._year, range(number, number + HORIZON_Y)):
+            index = bisect_right(year.ends, micros)
+            if index < len(year.ends):
+                start, end = year.starts[index], year.ends[index]
+                after = self._year(number + 1) if index == len(year.ends) - 1 else None
+                if after is not None and after.starts and after.starts[0] == end:  # open over New Year
+                    end = after.ends[0]
+                return _EPOCH + timedelta(microseconds=start), _EPOCH + timedelta(microseconds=end)
+            number += 1
+        return None
+
     def _passed(self, number: int, at: int) -> int:
         """Working time from the start of the year to `at`, µs."""
         year = self._years.get(number) or self._year(number)

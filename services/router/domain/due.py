@@ -16,9 +16,13 @@ from services.router.domain.clocks import (
 )
 from services.router.domain.eligibility import ABOUT_TO_BE_ASSIGNED, ALL_DECLINED
 from services.router.domain.queues import TRIAGE
+from services.router.domain.shift import gone_since
 from services.router.domain.sla import STEPS, ServiceLevels
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change, apply
+
+_RUN_OUT = ("self_service", "resolved")
+"""States that end by themselves after a while; correct labels are no reason to begin that while anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,9 @@ class Timers:
 
 def timed(change: Change, now: datetime, timers: Timers) -> Change:
     """The change with its clocks carried on and with the time at which the ticket must be looked at next."""
-    if change.before.state == change.after.state == "offered":
-        return change  # whatever happens meanwhile, the offer lapses when it was said to
+    state = change.after.state
+    if change.before.state == state and (state == "offered" or (change.action == "correct" and state in _RUN_OUT)):
+        return change  # whatever happens meanwhile, it lapses or is closed when it was said to be
     if timers.levels is not None:
         change = carried_on(change, now, timers.levels)
     return Change(
@@ -166,18 +171,22 @@ def _by_hold(ticket: Ticket, now: datetime, levels: ServiceLevels) -> Change | N
 
 
 def release(ticket: Ticket, agent: Agent | None, now: datetime, timers: Timers) -> Change | None:
-    """Take work from an agent who is not there: at once if untouched, after the grace if under way. On hold
-    stays, and so does what a supervisor gave to that agent by hand."""
-    if ticket.state not in ("offered", "assigned", "in_progress") or (agent and agent.presence == "online"):
+    """Take work from an agent who left or whose shift ended: at once if untouched, after the grace if under way. On
+    hold stays, and so does what a supervisor gave to that agent by hand."""
+    if ticket.state not in ("offered", "assigned", "in_progress"):
         return None
-    if ticket.pinned and agent is not None:
+    if agent is None:
+        return apply(ticket, "requeue", "clock", now, reason="agent_gone")
+    since = gone_since(agent, now)
+    if since is None or ticket.pinned or (ticket.state == "in_progress" and since + timers.away_grace > now):
         return None
-    since = agent.presence_at if agent else None
-    if ticket.state == "in_progress" and since is not None and since + timers.away_grace > now:
-        return None
-    return apply(ticket, "requeue", "clock", now, reason=f"agent_{agent.presence}" if agent else "agent_gone")
+    if agent.presence != "online":
+        return apply(ticket, "requeue", "clock", now, reason=f"agent_{agent.presence}")
+    note = ticket.note or f"Returned at the end of {agent.name}'s shift."
+    return apply(ticket, "requeue", "clock", now, reason="shift_ended", note=note)
 
 
-def release_check(ticket: Ticket, agent: Agent, timers: Timers) -> datetime | None:
-    """When work under way must be looked at again because its agent has just left; None for other states."""
-    return agent.presence_at + timers.away_grace if agent.presence_at and ticket.state == "in_progress" else None
+def release_check(ticket: Ticket, agent: Agent, now: datetime, timers: Timers) -> datetime | None:
+    """When work under way must be looked at again because its agent has just left; None where they did not."""
+    since = gone_since(agent, now)
+    return since + timers.away_grace if since is not None and ticket.state == "in_progress" else None

@@ -16,7 +16,7 @@ from datetime import datetime
 from services.router.domain.explain import Candidate, candidates_of, refusals
 from services.router.domain.matching import FORBIDDEN, match
 from services.router.domain.outlook import NEUTRAL, Outlook
-from services.router.domain.policies.policy import Moment, Policy
+from services.router.domain.policies.policy import Moment, Policy, minutes
 from services.router.domain.pool import Agents, Bucket, Entry, Line, Seat, Waiting, Work
 from services.router.domain.queues import GENERAL, Requirement
 
@@ -34,6 +34,7 @@ class Decision:
     queue_id    the ticket's queue; general where nobody on the desk has the skill.
     mode        assign or offer.
     reason      slug: what led to this agent.
+    expected_min  minutes that this agent is expected to need.
     policy      name and version of the policy, "name/1".
     candidates  the best of those who could have had it, the chosen one first; at most explain.SHOWN.
     refused     agents who could not, with the reason; at most explain.SHOWN.
@@ -49,6 +50,7 @@ class Decision:
     policy: str = ""
     candidates: tuple[Candidate, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
+    expected_min: float = 0.0
 
 
 @dataclass(slots=True)
@@ -98,7 +100,7 @@ class _Planner:
         self.held: list[str] = []
         self.taken: list[tuple[Bucket, Entry]] = []
         self.gone: set[str] = set()
-        self.seats: dict[str, tuple[Seat, int, float, float]] = {}
+        self.seats: dict[str, tuple[Seat, int, float, float, float]] = {}
         self.heads: list[Head] = []
         self.decisions: list[Decision] = []
         self.fronts: dict[int, list[Seat]] = {}
@@ -277,21 +279,23 @@ class _Planner:
             reason = "dedicated_agent" if work.wish > 1 else "known_agent"
         else:
             reason = policy.name
+        expected = minutes(work, seat, self.moment)
         decision = Decision(
             work.ticket_id, work.version, seat.agent_id, GENERAL if lost_skill else work.queue_id, work.mode,
             work.offer_timeout_s, reason, f"{policy.name}/{policy.version}",
             candidates_of(work, seat, row.seats, row.values, policy, self.moment) if self.explain else (),
-            refusals(work, self.agents) if self.explain else (),
+            refusals(work, self.agents) if self.explain else (), expected,
         )  # fmt: skip
         self.decisions.append(decision)
-        self.seats.setdefault(seat.agent_id, (seat, seat.load, seat.last_ts, seat.idle_ts))
+        self.seats.setdefault(seat.agent_id, (seat, seat.load, seat.load_min, seat.last_ts, seat.idle_ts))
         seat.load += 1
+        seat.load_min += expected
         seat.last_ts = seat.idle_ts = self.moment.now_ts
 
     def _undo(self) -> None:
         self.waiting.restore(self.taken)
-        for seat, load, last_ts, idle_ts in self.seats.values():
-            seat.load, seat.last_ts, seat.idle_ts = load, last_ts, idle_ts
+        for seat, load, load_min, last_ts, idle_ts in self.seats.values():
+            seat.load, seat.load_min, seat.last_ts, seat.idle_ts = load, load_min, last_ts, idle_ts
 
 
 def _choose(rows: list[_Row], order: list[str]) -> list[int]:

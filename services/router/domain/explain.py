@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.router.domain.policies.policy import Moment, Policy
+from services.router.domain.policies.policy import Moment, Policy, minutes
 from services.router.domain.pool import Agents, Seat, Work
 
 SHOWN = 5
@@ -18,11 +18,13 @@ class Candidate:
 
     score  the policy's value of the pair, larger is better; rank alone decided where it is None.
     parts  its addends by name, for policies that have them.
+    expected_min  minutes that they are expected to need; 0 in decisions of older versions.
     """
 
     agent_id: str
     score: float | None = None
     parts: tuple[tuple[str, float], ...] = ()
+    expected_min: float = 0.0
 
 
 def candidates_of(
@@ -37,7 +39,8 @@ def candidates_of(
         score = values.get(seat.agent_id)
         parts = policy.parts(work, seat, moment).items() if policy.parts and values else ()
         rounded = tuple((name, round(value, 6)) for name, value in parts)
-        found.append(Candidate(seat.agent_id, None if score is None else round(score, 6), rounded))
+        value = None if score is None else round(score, 6)
+        found.append(Candidate(seat.agent_id, value, rounded, round(minutes(work, seat, moment), 3)))
     return tuple(found)
 
 
@@ -83,6 +86,8 @@ def in_words(policy: str, candidates: Sequence[Candidate], refused: Sequence[tup
     chosen, others = candidates[0], candidates[1:]
     rest = f"; {len(others)} more could have taken it" if others else "; nobody else could have taken it"
     lines = [f"{chosen.agent_id} was chosen by policy {policy}{rest}."]
+    if chosen.expected_min:
+        lines.append(f"{chosen.agent_id} is expected to need {chosen.expected_min:.1f} min.")
     for candidate in candidates:
         if candidate.score is not None:
             parts = ", ".join(f"{_WORDS.get(name, name)} {value:+.3f}" for name, value in candidate.parts if value)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from services.router.domain.clocks import NEXT, answer_due
+from services.router.domain.customer import KNOWN
 from services.router.domain.queues import TRIAGE, QueueRules
 from services.router.domain.sla import DEPARTMENTS, ServiceLevels
 from services.router.domain.ticket import OWNED, TERMINAL, UNTOUCHED, Labels, Ticket
@@ -50,7 +51,12 @@ def reopen(ticket: Ticket, levels: ServiceLevels, now: datetime, *, reason: str 
     """The customer says that it is not solved, which is a message to answer. None where it is not resolved."""
     if ticket.state != "resolved":
         return None
-    owed = {"next_response_due_at": answer_due(ticket, now, levels)} if ticket.first_responded_at else {}
+    owed: dict[str, Any] = {}
+    if ticket.first_responded_at:
+        owed["next_response_due_at"] = answer_due(ticket, now, levels)
+    if ticket.agent_id:
+        wish = max(ticket.facts.wish, KNOWN)
+        owed["facts"] = replace(ticket.facts, known_agent=ticket.agent_id, wish=wish)
     return apply(
         ticket, "reopen", "customer", now, reason=reason, queue_id=ticket.queue_id or TRIAGE, declined_by=(), **owed
     )

@@ -18,6 +18,7 @@ class Outlook:
     minutes      of work by (category, complexity) for an average agent.
     pace         by (agent, category): the agent's minutes over the average agent's; below 1 is faster.
     agent_pace   by agent, for categories in which nothing is known of them.
+    known_min    minutes by (agent, category, complexity); goes before minutes and pace.
     scarcity     by skill: minutes of work that arrive per minute of agents who could do it, all skills counted evenly.
     top          by agent: the greatest scarcity among their skills.
     occupancy    by agent: share of the time on duty spent working, 0 to 1; `mean_occupancy` is the desk's.
@@ -27,6 +28,7 @@ class Outlook:
     minutes: Mapping[tuple[str, str], float] = field(default_factory=dict)
     pace: Mapping[tuple[str, str], float] = field(default_factory=dict)
     agent_pace: Mapping[str, float] = field(default_factory=dict)
+    known_min: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
     scarcity: Mapping[str, float] = field(default_factory=dict)
     top: Mapping[str, float] = field(default_factory=dict)
     occupancy: Mapping[str, float] = field(default_factory=dict)
@@ -35,6 +37,8 @@ class Outlook:
 
     def expected_min(self, category: str, complexity: str, agent_id: str, otherwise: float) -> float:
         """Minutes this agent needs for such a ticket; `otherwise` is the average agent's where nothing is known."""
+        if self.known_min and (known := self.known_min.get((agent_id, category, complexity))):
+            return known
         mean = self.minutes.get((category, complexity)) or otherwise or self.mean_min
         return mean * (self.pace.get((agent_id, category)) or self.agent_pace.get(agent_id, 1.0))
 

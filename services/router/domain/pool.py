@@ -12,7 +12,7 @@ from itertools import count
 
 from services.router.domain.eligibility import qualifies, relaxations
 from services.router.domain.queues import Requirement
-from services.router.domain.ticket import Agent
+from services.router.domain.ticket import Agent, has_room
 
 Bucket = tuple[Requirement, str, tuple[object, ...], str]
 """Requirement, policy, kind, and in buckets of wishes the agent who is wished for."""
@@ -66,13 +66,15 @@ class Work:
 class Seat:
     """An agent with the room that they have; a plan takes places tentatively and gives them back."""
 
-    __slots__ = ("agent", "agent_id", "capacity", "idle_ts", "last_ts", "load", "online")
+    __slots__ = ("agent", "agent_id", "capacity", "capacity_min", "idle_ts", "last_ts", "load", "load_min", "online")
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
         self.agent_id = agent.agent_id
         self.capacity = agent.capacity
         self.load = agent.load
+        self.capacity_min = agent.capacity_min
+        self.load_min = agent.load_min
         self.last_ts = agent.last_assigned_at.timestamp() if agent.last_assigned_at else 0.0
         self.idle_ts = agent.free_since.timestamp() if agent.free_since else self.last_ts
         self.online = agent.presence == "online"
@@ -80,7 +82,7 @@ class Seat:
     @property
     def free(self) -> bool:
         """Allow-listed presence and at least one free place."""
-        return self.online and self.load < self.capacity
+        return self.online and has_room(self.load, self.capacity, self.load_min, self.capacity_min)
 
 
 Ranking = Callable[[Seat], tuple[float, ...]]

@@ -24,6 +24,7 @@ class Queue:
     mode             assign or offer.
     policy           name of the routing policy.
     offer_timeout_s  seconds until an unanswered offer lapses.
+    wrap_up_s        seconds after a resolved ticket in which its agent gets nothing new.
     version          grows with every override; 0 is the shipped default.
     """
 
@@ -35,6 +36,7 @@ class Queue:
     mode: str = "assign"
     policy: str = "earliest_deadline"
     offer_timeout_s: int = 60
+    wrap_up_s: int = 0
     version: int = 0
 
 
@@ -82,7 +84,10 @@ class QueueRules:
 
     def minutes(self, labels: Labels | None) -> float:
         """Predicted minutes of work; unlabelled tickets count as simple."""
-        complexity = labels.complexity if labels else "simple"
+        return self.minutes_of(labels.complexity if labels else "simple")
+
+    def minutes_of(self, complexity: str) -> float:
+        """Predicted minutes of a ticket of this complexity; an unknown one counts as simple."""
         return self.predicted_min.get(complexity, self.predicted_min["simple"])
 
     def requirement(
@@ -119,6 +124,8 @@ def queue_faults(queue: Queue, policies: Collection[str]) -> list[str]:
         faults.append(f"{queue.queue_id}: policy must be one of {', '.join(sorted(policies))}")
     if not 0 <= queue.level <= 1:
         faults.append(f"{queue.queue_id}: level must lie between 0 and 1")
+    if not 0 <= queue.wrap_up_s <= 3600:
+        faults.append(f"{queue.queue_id}: wrap_up_s must lie between 0 and 3600")
     if not 1 <= queue.offer_timeout_s <= 86400:
         faults.append(f"{queue.queue_id}: offer_timeout_s must lie between 1 and 86400")
     return faults
@@ -150,6 +157,7 @@ def _queue(queue_id: str, row: Mapping[str, Any], defaults: Mapping[str, Any]) -
         mode=row.get("mode", defaults.get("mode", "assign")),
         policy=row.get("policy", defaults.get("policy", "earliest_deadline")),
         offer_timeout_s=row.get("offer_timeout_s", defaults.get("offer_timeout_s", 60)),
+        wrap_up_s=row.get("wrap_up_s", defaults.get("wrap_up_s", 0)),
     )
 
 

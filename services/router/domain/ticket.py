@@ -32,7 +32,11 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What routing knows of a ticket besides its labels. "" and 0 mean unknown."""
+    """What routing knows of a ticket besides its labels. "" and 0 mean unknown.
+
+    known_agent  who should have it if free soon; "" is nobody.
+    wish         what that is worth: 1 they know the customer, 2 they serve the customer by name.
+    """
 
     customer_id: str = ""
     channel: str = ""
@@ -46,6 +50,8 @@ class Facts:
     origin: str = ""
     fact: str = ""
     repeat_contacts: int = 0
+    known_agent: str = ""
+    wish: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,11 @@ class Ticket:
     waiting_since      when it entered the state waiting, kept over re-queueing so that age is not lost.
     missed             clocks whose due time has passed and was counted: first_response, next_response, resolution.
     next_response_due_at  when the customer's last message must be answered; None where none is open.
+    predicted_min      minutes of work expected: of its owner, or the last one; before that of an average agent.
     owned_since        when its present owner got it.
+    working_since      since when it is in progress; None in every other state.
+    wrap_up_s          seconds that its owner gets to wrap up after resolving it, as its queue says.
+    worked_s           seconds that its present owner, or whoever resolved it, worked on it before working_since.
     awaited_since      since when it is on hold for `awaited`, or resolved; else None.
     reminded           whoever is awaited was reminded.
     escalation         how many steps of sla.STEPS were taken or passed over for the clock that counts.
@@ -115,6 +125,9 @@ class Ticket:
     acknowledged_by: str = ""
     pinned: bool = False
     note: str = ""
+    working_since: datetime | None = None
+    worked_s: float = 0.0
+    wrap_up_s: int = 0
 
     @property
     def paused(self) -> bool:
@@ -141,13 +154,18 @@ class Agent:
     seniority         0 newcomer to 1 expert; decides who gets complex tickets.
     capacity          how many tickets they may own at once, 0 or more.
     load              how many they own now; can exceed capacity only after capacity was lowered.
+    capacity_min      predicted minutes at hand at which they are full, above 0; None is no such limit.
+    load_min          predicted minutes of what they own now.
     presence          online, away or offline; anything else counts as offline.
     last_assigned_at  when they were last given a ticket; None is never.
     presence_at       when their presence last changed; None is never.
     version           grows when settings or presence change.
     revision          grows with every change, also of load or of an owned ticket.
     free_since        when they last finished a ticket; None is unknown, and last_assigned_at counts.
-    shift_ends_at     when their shift ends; None is unknown.
+    shift_from        when their present or next shift begins; None is no plan.
+    shift_ends_at     when it ends, or the last one ended; None is no plan.
+    shift_ended_at    when the shift before ended; None is never.
+    wrap_until        until when they wrap up and get nothing new; None is never.
     """
 
     tenant_id: str
@@ -164,13 +182,23 @@ class Agent:
     presence_at: datetime | None = None
     version: int = 1
     revision: int = 1
-    free_since: datetime | None = None
+    capacity_min: float | None = None
+    load_min: float = 0.0
+    shift_from: datetime | None = None
     shift_ends_at: datetime | None = None
+    shift_ended_at: datetime | None = None
+    wrap_until: datetime | None = None
+    free_since: datetime | None = None
 
     @property
     def available(self) -> bool:
-        """Allow-list: only "online" counts, and only with a free place."""
-        return self.presence == "online" and self.load < self.capacity
+        """Allow-list: only "online" counts, and only with a free place and, where minutes count, minutes left."""
+        return self.presence == "online" and has_room(self.load, self.capacity, self.load_min, self.capacity_min)
+
+
+def has_room(load: int, capacity: int, load_min: float, capacity_min: float | None) -> bool:
+    """True where one more ticket may be given. Minutes may be passed by the last ticket, as they are predictions."""
+    return load < capacity and (capacity_min is None or load_min < capacity_min)
 
 
 TIER_WEIGHT = {"urgent": 4.0, "priority": 2.0}

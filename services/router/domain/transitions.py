@@ -129,6 +129,15 @@ class Change:
             deltas[self.after.agent_id] = deltas.get(self.after.agent_id, 0) + 1
         return {agent: delta for agent, delta in deltas.items() if delta}
 
+    def minute_deltas(self) -> dict[str, float]:
+        """By agent: predicted minutes that came to what they own, or went (negative)."""
+        deltas: dict[str, float] = {}
+        if self.before.state in OWNED:
+            deltas[self.before.agent_id] = -self.before.predicted_min
+        if self.after.state in OWNED:
+            deltas[self.after.agent_id] = deltas.get(self.after.agent_id, 0.0) + self.after.predicted_min
+        return deltas
+
 
 def allowed(action: str, ticket: Ticket) -> bool:
     """True where the table has this change for the ticket's state."""
@@ -163,11 +172,16 @@ def _effects(ticket: Ticket, row: Transition, now: datetime, reason: str, fields
     if row.owner in ("take", "swap"):
         if not fields.get("agent_id"):
             raise ValueError(f"{row.action} needs the agent who gets the ticket")
-        changed |= {"fence": ticket.fence + 1, "owned_since": now, "pinned": False}
+        changed |= {"fence": ticket.fence + 1, "owned_since": now, "pinned": False, "worked_s": 0.0}
     elif row.owner == "drop":
         changed |= {"owned_since": None, "pinned": False}
         if row.target != "resolved":
             changed |= {"fence": ticket.fence + 1, "agent_id": "", "agent_name": ""}
+    if ticket.working_since is not None and row.target != "in_progress":
+        worked = 0.0 if row.owner == "swap" else ticket.worked_s + (now - ticket.working_since).total_seconds()
+        changed |= {"working_since": None, "worked_s": worked}
+    elif row.target == "in_progress" and ticket.state != "in_progress":
+        changed["working_since"] = now
     if row.action == "reopen":
         changed |= {
             "fence": ticket.fence + 1,

@@ -18,6 +18,7 @@ from services.router.store.tickets import insert_desks
 from services.router.tables import agents
 
 _CHUNK = 500
+_SETTINGS = ("desk_id", "name", "skills", "languages", "seniority", "capacity", "capacity_min")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class AgentSettings:
     languages: Collection[str]
     seniority: float
     capacity: int
+    capacity_min: float | None = None
 
 
 async def upsert_agents(tx: Transaction, tenant_id: str, settings: Sequence[AgentSettings]) -> list[Agent]:
@@ -45,6 +47,7 @@ async def upsert_agents(tx: Transaction, tenant_id: str, settings: Sequence[Agen
             "languages": orjson.dumps(sorted(item.languages)).decode(),
             "seniority": item.seniority,
             "capacity": item.capacity,
+            "capacity_min": item.capacity_min,
             "presence": "offline",
             "presence_at": tx.now,
             "seen_at": tx.now,
@@ -55,9 +58,7 @@ async def upsert_agents(tx: Transaction, tenant_id: str, settings: Sequence[Agen
         for item in sorted(settings, key=lambda item: item.agent_id)
     ]
     statement = tx.insert(agents)
-    kept = {
-        name: statement.excluded[name] for name in ("desk_id", "name", "skills", "languages", "seniority", "capacity")
-    }
+    kept = {name: statement.excluded[name] for name in _SETTINGS}
     statement = statement.on_conflict_do_update(
         index_elements=[agents.c.tenant_id, agents.c.agent_id],
         set_={**kept, "version": agents.c.version + 1, "revision": agents.c.revision + 1, "dirty": True},

@@ -40,7 +40,7 @@ async def insert_decisions(tx: Transaction, decisions: Sequence[Decision], versi
 
 
 def _packed(decision: Decision) -> str:
-    candidates = [(one.agent_id, one.score, one.parts) for one in decision.candidates]
+    candidates = [(one.agent_id, one.score, one.parts, one.expected_min) for one in decision.candidates]
     return orjson.dumps({"candidates": candidates, "refused": decision.refused}).decode()
 
 
@@ -54,7 +54,7 @@ async def load_decisions(tx: Transaction, ticket_id: str) -> list[Grounds]:
 def _grounds(version: int, policy: str, packed: str) -> Grounds:
     data = orjson.loads(packed)
     candidates = tuple(
-        Candidate(agent_id, score, tuple((name, value) for name, value in parts))
-        for agent_id, score, parts in data["candidates"]
+        Candidate(agent_id, score, tuple((name, value) for name, value in parts), *expected)
+        for agent_id, score, parts, *expected in data["candidates"]
     )
     return Grounds(version, policy, candidates, tuple((agent_id, why) for agent_id, why in data["refused"]))

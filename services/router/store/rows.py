@@ -71,7 +71,7 @@ def agent_of(row: Sequence[Any]) -> Agent:
     values = list(row)
     values[_SKILLS] = orjson.loads(values[_SKILLS])
     values[_LANGUAGES] = frozenset(orjson.loads(values[_LANGUAGES]))
-    return Agent(*values)
+    return Agent(**dict(zip(AGENT_FIELDS, values, strict=True)))
 
 
 def queue_of(row: Sequence[Any]) -> Queue:

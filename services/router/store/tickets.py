@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 
 from sqlalchemy import Update, and_, bindparam, case, or_, select, update
@@ -14,6 +14,8 @@ from services.router import metrics
 from services.router.domain.sla import PARTIES
 from services.router.domain.ticket import OWNED, Facts, Ticket
 from services.router.domain.transitions import Change
+from services.router.store.customers import load_wishes, note_resolvers
+from services.router.store.efforts import add_outcomes
 from services.router.store.rows import TICKET_COLUMNS, TICKET_FIELDS, column_values, ticket_of
 from services.router.store.snapshots import emit_ticket
 from services.router.tables import agents, desks, ticket_history, tickets
@@ -58,6 +60,8 @@ async def lock_or_insert(tx: Transaction, fresh: Mapping[str, Ticket]) -> tuple[
     missing = sorted(fresh.keys() - known.keys())
     if not missing:
         return known, set()
+    wishes = await load_wishes(tx, [fresh[ticket_id] for ticket_id in missing])
+    fresh = {**fresh, **{ticket_id: replace(fresh[ticket_id], facts=facts) for ticket_id, facts in wishes.items()}}
     rows = [column_values(fresh[ticket_id], _INSERTED) for ticket_id in missing]
     made = {row[0] for row in await tx.insert_rows(tickets, rows, new_only=True, returning=[tickets.c.ticket_id])}
     known |= await lock_tickets(tx, set(missing) - made)
@@ -93,6 +97,8 @@ async def record(tx: Transaction, changes: Sequence[Change], *, by_dispatcher: b
     await _update_tickets(tx, folded, by_dispatcher)
     await _insert_history(tx, [(change.after, change.action) for change in changes])
     await _update_agents(tx, folded, by_dispatcher)
+    await add_outcomes(tx, folded)
+    await note_resolvers(tx, folded)
     for change in changes:
         emit_ticket(tx, change.after)
     if ended := [change for change in changes if _ends_hold(change)]:
@@ -160,8 +166,12 @@ _MOVE_LOAD = (
     .where(agents.c.tenant_id == bindparam("tenant"), agents.c.agent_id == bindparam("agent"))
     .values(
         load=agents.c.load + bindparam("delta"),
+        load_min=agents.c.load_min + bindparam("minutes", type_=agents.c.load_min.type),
         revision=agents.c.revision + 1,
         dirty=or_(and_(agents.c.dirty, bindparam("keeps_dirty")), bindparam("makes_dirty")),
+        wrap_until=case(
+            (bindparam("wraps"), bindparam("until", type_=agents.c.wrap_until.type)), else_=agents.c.wrap_until
+        ),
         last_assigned_at=case(
             (bindparam("given") > 0, bindparam("at", type_=agents.c.last_assigned_at.type)),
             else_=agents.c.last_assigned_at,
@@ -174,8 +184,15 @@ async def _update_agents(tx: Transaction, changes: Sequence[Change], by_dispatch
     """Move the counters. Owners whose count stays get a new revision too, by which their long polls notice."""
     deltas: dict[tuple[str, str], int] = {}
     given: dict[tuple[str, str], int] = {}
+    minutes: dict[tuple[str, str], float] = {}
+    wrap_up_s: dict[tuple[str, str], int] = {}
     for change in changes:
         tenant_id = change.after.tenant_id
+        if change.action == "resolve" and change.after.wrap_up_s:
+            key = (tenant_id, change.after.agent_id)
+            wrap_up_s[key] = max(change.after.wrap_up_s, wrap_up_s.get(key, 0))
+        for agent_id, moved in change.minute_deltas().items():
+            minutes[(tenant_id, agent_id)] = minutes.get((tenant_id, agent_id), 0.0) + moved
         if change.after.state in OWNED:
             deltas.setdefault((tenant_id, change.after.agent_id), 0)
         for agent_id, delta in change.load_deltas().items():
@@ -189,9 +206,12 @@ async def _update_agents(tx: Transaction, changes: Sequence[Change], by_dispatch
             "tenant": key[0],
             "agent": key[1],
             "delta": delta,
+            "minutes": minutes.get(key, 0.0),
             "given": given.get(key, 0),
             "at": tx.now,
-            "makes_dirty": delta != 0 and not by_dispatcher,
+            "wraps": key in wrap_up_s,
+            "until": tx.now + timedelta(seconds=wrap_up_s.get(key, 0)),
+            "makes_dirty": not by_dispatcher and (delta != 0 or minutes.get(key, 0.0) != 0),
             "keeps_dirty": not by_dispatcher,
         }
         for key, delta in sorted(deltas.items())

@@ -20,17 +20,23 @@ from fenliu.chassis.observability import get_logger
 from fenliu.chassis.worker import Loop
 from services.router import metrics
 from services.router.domain.due import Timers, timed
+from services.router.domain.effort import Estimates
 from services.router.domain.engine import Decision
+from services.router.domain.outlook import Outlook
 from services.router.domain.queues import Queue, QueueRules
+from services.router.domain.shift import seen_at
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change, apply
 from services.router.store import agents as agent_store
 from services.router.store import decisions as decision_store
-from services.router.store import dispatch, queues, tickets
+from services.router.store import dispatch, efforts, queues, tickets
 from services.router.store.news import News
 from services.router.workers.mirror import Mirror
 
 log = get_logger(__name__)
+
+EXPECT_EVERY = timedelta(seconds=10)
+"""How often what is expected of agents' minutes is brought up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,9 @@ class Dispatcher:
         self._claimed_at = float("-inf")
         self._began_at = self._ended_at = 0.0
         self._unclaimed = False
+        self._estimates: dict[str, Estimates] = {}
+        self._outlooks: dict[str, Outlook] = {}
+        self._expected_at = clock.now()
 
     def notice(self, desks: Iterable[tuple[str, str]]) -> None:
         """These desks have news. One that nobody serves yet is claimed in the next step."""
@@ -109,7 +118,7 @@ class Dispatcher:
         seen = await self._take_in()
         done = 0
         for mirror in list(self.mirrors.values()):
-            if mirror.stale:
+            if mirror.stale or mirror.turns(self._clock.now()):
                 done += await self._serve(mirror)
         await self._clear(*seen)
         return done
@@ -137,6 +146,7 @@ class Dispatcher:
         async with self.db.begin() as tx:
             held = await dispatch.claim_desks(tx, self.holder, self._pace.lease_s)
             overrides = await queues.load_all_overrides(tx)
+        await self._expect({desk[0] for desk in held})
         for desk in [desk for desk, mirror in self.mirrors.items() if held.get(desk) != mirror.fence]:
             del self.mirrors[desk]
         for desk, fence in held.items():
@@ -144,7 +154,24 @@ class Dispatcher:
                 self.mirrors[desk] = await self._build(desk, fence, overrides)
             else:
                 self.mirrors[desk].use_overrides(overrides.get(desk[0], {}))
+            self.mirrors[desk].outlook = self._outlooks[desk[0]]
         metrics.held_desks.set(len(self.mirrors))
+
+    async def _expect(self, tenants: set[str]) -> None:
+        """Bring what is expected of agents up to date: cells changed since the last look, of a new tenant all."""
+        now = self._clock.now()
+        fresh = tenants - self._estimates.keys()
+        if not fresh and now < self._expected_at + EXPECT_EVERY:
+            return
+        async with self.db.read() as tx:
+            found = await efforts.load_changed(tx, fresh, None) if fresh else {}
+            if tenants - fresh:  # a little further back, for what was committed late
+                found |= await efforts.load_changed(tx, tenants - fresh, self._expected_at - EXPECT_EVERY)
+        for tenant_id in tenants:
+            known = self._estimates.setdefault(tenant_id, Estimates(self._rules.minutes_of))
+            if known.take(found.get(tenant_id, ())) or tenant_id not in self._outlooks:
+                self._outlooks[tenant_id] = known.outlook()
+        self._expected_at = now
 
     async def _build(self, desk: tuple[str, str], fence: int, overrides: dict[str, dict[str, Queue]]) -> Mirror:
         mirror = Mirror(desk, fence, self._rules, overrides.get(desk[0], {}))
@@ -243,27 +270,27 @@ class Dispatcher:
         self, tx: Transaction, mirror: Mirror, decisions: Sequence[Decision], staff: dict[str, Agent]
     ) -> list[Change]:
         """The changes that still fit the locked rows: same settings as planned with, present, and with room."""
-        room = {
-            agent_id: agent.capacity - agent.load
-            for agent_id, agent in staff.items()
-            if agent.presence == "online" and self._same_settings(mirror, agent)
-        }
+        fit = {agent_id: agent for agent_id, agent in staff.items() if self._same_settings(mirror, agent)}
         changes = []
         for decision in decisions:
-            if room.get(decision.agent_id, 0) > 0:
-                room[decision.agent_id] -= 1
-                agent = staff[decision.agent_id]
-                changes.append(self._change(tx, mirror.tickets[decision.ticket_id], decision, agent))
+            agent = fit.get(decision.agent_id)
+            if agent is not None and seen_at(agent, tx.now).available:
+                fit[agent.agent_id] = replace(
+                    agent, load=agent.load + 1, load_min=agent.load_min + decision.expected_min
+                )
+                changes.append(self._change(tx, mirror, decision, agent))
         return changes
 
     def _same_settings(self, mirror: Mirror, agent: Agent) -> bool:
         known = mirror.agents.get(agent.agent_id)
         return known is not None and known.version == agent.version and agent.desk_id == mirror.desk[1]
 
-    def _change(self, tx: Transaction, ticket: Ticket, decision: Decision, agent: Agent) -> Change:
+    def _change(self, tx: Transaction, mirror: Mirror, decision: Decision, agent: Agent) -> Change:
+        ticket = mirror.tickets[decision.ticket_id]
         change = apply(
             ticket, decision.mode, "dispatcher", tx.now, reason=decision.reason, queue_id=decision.queue_id,
-            agent_id=agent.agent_id, agent_name=agent.name,
+            agent_id=agent.agent_id, agent_name=agent.name, predicted_min=decision.expected_min,
+            wrap_up_s=mirror.wrap_up_s(ticket),
         )  # fmt: skip
         if decision.mode == "offer":
             return tickets.with_check(change, tx.now + timedelta(seconds=decision.offer_timeout_s))
@@ -277,15 +304,16 @@ class Dispatcher:
         for decision in decisions:
             if decision.ticket_id not in won:
                 mirror.forget(decision.ticket_id)
-        taken: dict[str, int] = {}
+        taken: dict[str, list[float]] = {}
         for change in changes:
             mirror.forget(change.after.ticket_id)
-            taken[change.after.agent_id] = taken.get(change.after.agent_id, 0) + 1
+            taken.setdefault(change.after.agent_id, []).append(change.after.predicted_min)
         for agent_id, agent in staff.items():
-            count = taken.get(agent_id)
-            if count:
-                at = changes[0].after.changed_at
-                agent = replace(agent, load=agent.load + count, last_assigned_at=at, revision=agent.revision + 1)
+            if given := taken.get(agent_id):
+                agent = replace(
+                    agent, load=agent.load + len(given), load_min=agent.load_min + sum(given),
+                    last_assigned_at=changes[0].after.changed_at, revision=agent.revision + 1,
+                )  # fmt: skip
             mirror.put_agent(agent)
 
     def _measure(self, tx: Transaction, decisions: Sequence[Decision], changes: Sequence[Change], span: float) -> None:

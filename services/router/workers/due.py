@@ -15,11 +15,12 @@ from services.router.domain.clocks import WIDENED
 from services.router.domain.due import Timers, look, release, release_check, timed
 from services.router.domain.eligibility import why_waiting
 from services.router.domain.queues import GENERAL, Queue, QueueRules
+from services.router.domain.shift import seen_at
 from services.router.domain.sla import STEPS, ServiceLevels
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change
 from services.router.store import agents as agent_store
-from services.router.store import board, queues, tickets
+from services.router.store import board, queues, shifts, tickets
 from services.router.store.news import News
 
 STAFF_KEPT = timedelta(seconds=5)
@@ -45,14 +46,21 @@ class DueTimes:
         self._staff: dict[tuple[str, str], tuple[datetime, list[Agent]]] = {}
 
     async def step(self) -> int:
-        """One round: lost agents, work of agents who left, due tickets."""
-        return await self._lose_agents() + await self._release() + await self._due()
+        """One round: lost agents, ends of shifts, work of agents who left, due tickets."""
+        return await self._lose_agents() + await self._turn_shifts() + await self._release() + await self._due()
 
     async def _lose_agents(self) -> int:
         if not self._presence_timeout:
             return 0
         async with self._db.begin() as tx:
             return len(await agent_store.update_lost(tx, tx.now - self._presence_timeout))
+
+    async def _turn_shifts(self) -> int:
+        async with self._db.begin() as tx:
+            turned = await shifts.turn_shifts(tx, self._levels.calendars)
+            if turned:
+                tx.after_commit(self._news.wake_desks, {(agent.tenant_id, agent.desk_id) for agent in turned})
+        return len(turned)
 
     async def _release(self) -> int:
         async with self._db.read() as tx:
@@ -75,7 +83,7 @@ class DueTimes:
             change = release(ticket, now_is, tx.now, self._timers)
             if change is not None:
                 changes.append(timed(change, tx.now, self._timers))
-            elif now_is.presence != "online" and (at := release_check(ticket, now_is, self._timers)):
+            elif at := release_check(ticket, now_is, tx.now, self._timers):
                 checks[ticket.ticket_id] = at
         await self._record(tx, changes)
         await tickets.update_checks(tx, checks)
@@ -133,7 +141,8 @@ class DueTimes:
     async def _staff_of(self, tx: Transaction, desk: tuple[str, str]) -> list[Agent]:
         self._staff = {known: kept for known, kept in self._staff.items() if tx.now - kept[0] < STAFF_KEPT}
         if desk not in self._staff:
-            self._staff[desk] = (tx.now, await agent_store.load_desk_agents(tx, *desk))
+            staff = await agent_store.load_desk_agents(tx, *desk)
+            self._staff[desk] = (tx.now, [seen_at(agent, tx.now) for agent in staff])
         return self._staff[desk][1]
 
     def _queue(self, ticket: Ticket, overrides: dict[str, Queue]) -> Queue:

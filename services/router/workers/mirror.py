@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from heapq import heappop, heappush
 
 from services.router.domain.clocks import WIDENED
 from services.router.domain.engine import Decision, plan
+from services.router.domain.outlook import NEUTRAL
 from services.router.domain.policies import POLICIES
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.queues import GENERAL, Queue, QueueRules
+from services.router.domain.shift import seen_at, turns_at
 from services.router.domain.ticket import Agent, Ticket, delay_weight
 
 
@@ -30,8 +33,15 @@ class Mirror:
         """True where something changed since the last plan that left nothing to decide."""
         self.held: list[str] = []
         """Tickets that somebody could take but that the last plan kept for the agent who knows the customer."""
+        self.outlook = NEUTRAL
+        """What minutes the engine may expect."""
         self._rules = rules
         self._waiting = Waiting()
+        self._timed: dict[str, Agent] = {}
+        self._turns: list[tuple[float, str]] = []
+        self._noted: set[tuple[float, str]] = set()
+        self._now = datetime.min.replace(tzinfo=UTC)
+        """When `decide` last looked at the clock."""
 
     def put_ticket(self, ticket: Ticket) -> None:
         """Take in a ticket as it is now; one that does not wait is forgotten."""
@@ -59,8 +69,33 @@ class Mirror:
         self.stale = True
         if agent.desk_id != self.desk[1]:
             self.agents.remove(agent.agent_id)
-        else:
+            self._timed.pop(agent.agent_id, None)
+        elif agent.shift_ends_at is None and agent.wrap_until is None:
             self.agents.put(agent)
+            self._timed.pop(agent.agent_id, None)
+        else:
+            self._put_timed(agent, self._now)
+
+    def turns(self, now: datetime) -> bool:
+        """True where somebody's shift or wrap-up begins or ends, so that it must be decided anew."""
+        return bool(self._turns) and self._turns[0][0] <= now.timestamp()
+
+    def _put_timed(self, agent: Agent, now: datetime) -> None:
+        """Take in an agent as they are at that time, and note when to look again."""
+        self.agents.put(seen_at(agent, now))
+        self._timed[agent.agent_id] = agent
+        following = turns_at(agent, now)
+        if following is not None and (turn := (following.timestamp(), agent.agent_id)) not in self._noted:
+            self._noted.add(turn)
+            heappush(self._turns, turn)
+
+    def _take_turns(self, now: datetime) -> None:
+        self._now = now
+        while self.turns(now):
+            turn = heappop(self._turns)
+            self._noted.discard(turn)
+            if (agent := self._timed.get(turn[1])) is not None:
+                self._put_timed(agent, now)
 
     def use_overrides(self, overrides: Mapping[str, Queue]) -> None:
         """Take over changed queue settings; every waiting ticket is placed anew."""
@@ -75,12 +110,19 @@ class Mirror:
     def decide(self, now: datetime, limit: int) -> list[Decision]:
         """The engine's next decisions for this desk."""
         self.held.clear()
-        return plan(self._waiting, self.agents, POLICIES, now, limit=limit, held=self.held)
+        self._take_turns(now)
+        return plan(self._waiting, self.agents, POLICIES, now, limit=limit, outlook=self.outlook, held=self.held)
+
+    def wrap_up_s(self, ticket: Ticket) -> int:
+        """Seconds for the agent to wrap up after this ticket."""
+        return self._queue(ticket).wrap_up_s
+
+    def _queue(self, ticket: Ticket) -> Queue:
+        queue = self.overrides.get(ticket.queue_id) or self._rules.queues.get(ticket.queue_id)
+        return queue or self._rules.queues[GENERAL]
 
     def _work(self, ticket: Ticket) -> Work:
-        queue = self.overrides.get(ticket.queue_id) or self._rules.queues.get(ticket.queue_id)
-        if queue is None:
-            queue = self._rules.queues[GENERAL]
+        queue = self._queue(ticket)
         due = ticket.first_response_due_at
         return Work(
             ticket_id=ticket.ticket_id,
@@ -94,10 +136,12 @@ class Mirror:
             offer_timeout_s=queue.offer_timeout_s,
             received_ts=ticket.received_at.timestamp(),
             due_ts=due.timestamp() if due else ticket.received_at.timestamp() + 14400.0,
-            predicted_min=ticket.predicted_min,
+            predicted_min=self._rules.minutes(ticket.labels),  # what stands on the ticket may be its last owner's
             excluded=frozenset(ticket.declined_by),
             category=ticket.labels.category if ticket.labels else "",
             complexity=ticket.labels.complexity if ticket.labels else "",
             weight=delay_weight(ticket),
+            known_agent=ticket.facts.known_agent,
+            wish=ticket.facts.wish,
             target_s=round(due.timestamp() - ticket.received_at.timestamp(), 0) if due else 0.0,
         )

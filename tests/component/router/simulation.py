@@ -14,13 +14,15 @@ from typing import Any
 from sqlalchemy import delete, select, update
 
 from fenliu.chassis.auth import Principal
+from fenliu.chassis.db import Transaction
 from fenliu.chassis.errors import Conflict, Forbidden
 from fenliu.chassis.messaging.inbox import insert_new
 from fenliu.chassis.messaging.outbox import Outbox
 from fenliu.chassis.messaging.tables import inbox
 from fenliu.contracts import events
 from services.router import api, handlers
-from services.router.api.assignments import ActionIn, Asked, act_on
+from services.router.api.assignments import ActionIn, Asked, wish_of
+from services.router.api.parts import change_tickets
 from services.router.domain.ticket import Ticket
 from services.router.store import agents as agent_store
 from services.router.store import board
@@ -242,10 +244,16 @@ class Simulation(World):
             body |= self.rng.choice([{"queue_id": "payment"}, {"agent_id": self.rng.choice(sorted(AGENTS))}])
         try:
             async with self.db.begin() as tx:
-                after = await act_on(tx, self.parts, Asked(caller, ticket_id, action, ActionIn(**body)))
+                after = await self._asked(tx, Asked(caller, ticket_id, action, ActionIn(**body)))
         except (Conflict, Forbidden):
             return
         self._check_fence(after, fence)
+
+    async def _asked(self, tx: Transaction, asked: Asked) -> Ticket:
+        (outcome,) = await change_tickets(tx, self.parts, [wish_of(self.parts, asked)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def _check_fence(self, after: Ticket, fence: int) -> None:
         assert after.fence <= fence + 1, f"{after.ticket_id}: an action under {fence} was taken at {after.fence}"
@@ -267,7 +275,7 @@ class Simulation(World):
                 fence = self.rng.choice([row[0], fences.setdefault(ticket_id, row[0])])
                 async with self.db.begin() as tx:
                     body = ActionIn(fence=fence, agent_id=agent_id, reason="by_hand")
-                    after = await act_on(tx, self.parts, Asked(caller, ticket_id, "transfer", body))
+                    after = await self._asked(tx, Asked(caller, ticket_id, "transfer", body))
                 self._check_fence(after, fence)
             except (Conflict, Forbidden, Crash):
                 continue
