@@ -265,6 +265,11 @@ class Database:
                 await connection.invalidate(error)
                 raise
 
+    async def reserve(self) -> AsyncConnection:
+        """A connection outside of transactions, the caller's until they close it. Raises DatabaseUnavailable."""
+        async with self._translated():
+            return await self._reader.connect()
+
     async def run(self, work: Callable[[Transaction], Awaitable[T]], *, attempts: int = 5) -> T:
         """Run `work` in a transaction, again with jitter when the database asks for it (deadlock, serialization)."""
         for attempt in range(1, attempts + 1):

@@ -12,6 +12,7 @@ from fenliu.chassis.clock import Clock, SystemClock
 from fenliu.chassis.db import Database
 from fenliu.chassis.messaging.consumer import Subscription
 from fenliu.chassis.messaging.outbox import Outbox
+from fenliu.chassis.notices import Notices
 from fenliu.chassis.service import Service
 from fenliu.chassis.worker import Loop
 from fenliu.contracts import events, topics, vocabulary
@@ -57,6 +58,8 @@ def build(settings: RouterSettings, clock: Clock | None = None) -> Service:
     clock_loop = Loop("due-times", due.step, every_s=0.5)
     news.wake_desks = dispatching.notice
     news.wake_clock = clock_loop.wake
+    notices = Notices(db, "fenliu_desks", dispatching.heard)
+    dispatching.elsewhere = notices.send
     return Service(
         name="router",
         settings=settings,
@@ -67,6 +70,7 @@ def build(settings: RouterSettings, clock: Clock | None = None) -> Service:
         workers=[
             dispatching,
             clock_loop,
+            notices,
             Loop("remote-news", RemoteNews(db, news).step, every_s=0.3),
             Loop("gauges", Gauges(db).step, every_s=5),
         ],

@@ -8,7 +8,8 @@ A decision that lost is simply dropped; whoever won has marked the row dirty, so
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -58,16 +59,29 @@ class Pace:
 
 
 class DispatcherLoop(Loop):
-    """Runs the dispatcher's steps, and gives its leases back at the end, so that the next one need not wait."""
+    """Runs the dispatcher's steps, and gives its leases back at the end, so that the next one need not wait.
+
+    elsewhere  tells the other processes that a desk has news which this one does not serve; main fills it in.
+    """
 
     def __init__(self, dispatcher: Dispatcher, *, every_s: float) -> None:
         super().__init__("dispatcher", dispatcher.step, every_s=every_s)
+        self.elsewhere: Callable[[str], object] = lambda desk: None
         self._dispatcher = dispatcher
 
     def notice(self, desks: Iterable[tuple[str, str]]) -> None:
-        """These desks have news: step now."""
+        """These desks have news: step now, here or where they are served."""
+        desks = list(desks)
         self._dispatcher.notice(desks)
+        for desk in desks:
+            if desk not in self._dispatcher.mirrors:
+                self.elsewhere(json.dumps(desk))
         self.wake()
+
+    def heard(self, desk: str) -> None:
+        """Another process says that this desk has news."""
+        if tuple(json.loads(desk)) in self._dispatcher.mirrors:
+            self.wake()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Step until `stop` is set, then give the leases back; a database that is away lets them run out instead."""
@@ -94,14 +108,15 @@ class Dispatcher:
         self._pace = pace or Pace()
         self._claimed_at = float("-inf")
         self._began_at = self._ended_at = 0.0
-        self._unclaimed = False
+        self._unclaimed: set[tuple[str, str]] = set()
+        self._asked: set[tuple[str, str]] = set()
         self._estimates: dict[str, Estimates] = {}
         self._outlooks: dict[str, Outlook] = {}
         self._expected_at = clock.now()
 
     def notice(self, desks: Iterable[tuple[str, str]]) -> None:
-        """These desks have news. One that nobody serves yet is claimed in the next step."""
-        self._unclaimed = self._unclaimed or any(desk not in self.mirrors for desk in desks)
+        """These desks have news. One that nobody may serve yet is claimed in the next step, once per heartbeat."""
+        self._unclaimed.update(desk for desk in desks if desk not in self.mirrors and desk not in self._asked)
 
     async def step(self) -> int:
         """Take in what changed and assign what can be assigned. Returns how many tickets were."""
@@ -139,9 +154,11 @@ class Dispatcher:
         self._began_at = self._clock.monotonic()
 
     async def _keep_leases(self) -> None:
-        if not self._unclaimed and self._clock.monotonic() < self._claimed_at + self._pace.heartbeat_s:
+        beats = self._clock.monotonic() >= self._claimed_at + self._pace.heartbeat_s
+        if not self._unclaimed and not beats:
             return
-        self._unclaimed = False
+        self._asked = self._unclaimed if beats else self._asked | self._unclaimed
+        self._unclaimed = set()
         self._claimed_at = self._clock.monotonic()
         async with self.db.begin() as tx:
             held = await dispatch.claim_desks(tx, self.holder, self._pace.lease_s)

@@ -9,12 +9,15 @@ from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
 from fenliu.chassis.db import Database
+from fenliu.chassis.notices import Notices
+from fenliu.chassis.worker import Loop
 from fenliu.contracts import events
 from services.router.domain.queues import Queue
 from services.router.domain.transitions import apply
 from services.router.store import decisions, dispatch, tickets
 from services.router.store import queues as queue_store
 from services.router.tables import desks
+from services.router.workers.dispatcher import DispatcherLoop
 from tests.component.router.lab import TENANT, World
 
 
@@ -42,6 +45,38 @@ async def test_capacity_that_becomes_free_takes_the_next_ticket(world: World) ->
     assert answer.status_code == 200
     await world.settle()
     assert (await world.ticket(other)).state == "assigned"
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("prepared_database", ["postgres"], indirect=True)
+async def test_capacity_freed_through_another_process_is_filled_without_waiting_for_a_poll(
+    world: World, replica: World
+) -> None:
+    await world.hire("ann", capacity=1)
+    await world.queue("k1", "k2")
+    stop = asyncio.Event()
+    loops: list[Loop] = []
+    async with asyncio.TaskGroup() as group:
+        for process in (world, replica):
+            dispatching = DispatcherLoop(process.dispatcher, every_s=3600)
+            notices = Notices(process.db, "test_desks", dispatching.heard)
+            dispatching.elsewhere = notices.send
+            process.news.wake_desks = dispatching.notice
+            for loop in (dispatching, notices):
+                group.create_task(loop.run(stop))
+                await asyncio.wait_for(loop.stepped.wait(), 10)
+            loops += [dispatching, notices]
+        owned, other = ("k1", "k2") if (await world.ticket("k1")).state == "assigned" else ("k2", "k1")
+        async with replica.client("agent", subject="ann") as client:
+            assert (await client.post(f"/v1/assignments/{owned}/resolve", json={"fence": 1})).status_code == 200
+        serving = loops[0]
+        while True:
+            serving.stepped.clear()
+            if (await world.ticket(other)).state == "assigned":
+                break
+            await asyncio.wait_for(serving.stepped.wait(), 10)  # else only the poll, an hour from now, would find it
+        stop.set()
+    assert (await world.ticket(other)).agent_id == "ann"
 
 
 async def test_agent_who_comes_online_takes_what_waits(world: World) -> None:
