@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
 
+from bench import dispatch
 from bench.load import Answer, Pool, closed_loop, open_loop, percentile, post
 from bench.platform import Platform, cpu_per_ticket_ms, eventually, platform
 from bench.tap import StatusTap
@@ -262,6 +263,14 @@ async def committed(inspector: Inspector, service: str, topics: list[str]) -> in
     return sum([sum((await inspector.committed(f"{service}.{topic}", topic)).values()) for topic in topics])
 
 
-SCENARIOS = {"intake": intake, "assign": assign, "life": life, "order-event": order_event, "consumers": consumers}
+SCENARIOS = {
+    "intake": intake,
+    "assign": assign,
+    "life": life,
+    "order-event": order_event,
+    "consumers": consumers,
+    "dispatch": dispatch.dispatch,
+    "freed": dispatch.freed,
+}
 KINDS = ("embedded", "production")
 CORES = os.cpu_count()
