@@ -122,6 +122,13 @@ async def test_link_opened_at_once_says_received_and_an_answer_appears_by_itself
     await shop.answer("It left Shanghai <b>this morning</b>.")
     await page.get_by_text("It left Shanghai <b>this morning</b>.").wait_for(timeout=LIVE_MS)
     assert await page.evaluate("window.sameDocument"), "the page was loaded anew"
+
+    draft = page.get_by_role("textbox", name="Write to us")
+    await draft.fill("One more thing")
+    await shop.call("intake", "POST", f"/v1/tickets/{shop.ticket_id}/cancel", {})
+    await page.get_by_text("This request is closed").wait_for(timeout=LIVE_MS)
+    assert await draft.input_value() == "One more thing", "what was being typed is gone"
+    assert await page.get_by_role("button", name="Send").is_disabled()
     assert complaints == []
 
 

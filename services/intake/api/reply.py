@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl
 
@@ -68,10 +67,13 @@ def routes(db: Database, links: StatusLinks, clock: Clock) -> APIRouter:
         claims = links.verify(body.token, clock.now())
         if kind != FORM:
             return JSONResponse(await _carry_out(db, claims.tenant_id, claims.ticket_id, body), 202)
-        # That a ticket is over is better said by the page, in the shopper's language, than by a problem document.
-        with contextlib.suppress(conversation.TicketOver):
+        address = links.address(body.token)
+        try:
             await _carry_out(db, claims.tenant_id, claims.ticket_id, body)
-        return Response(status_code=303, headers={"Location": links.address(body.token)})
+        except conversation.TicketOver:
+            # Better said by the page, in the shopper's language, than by a problem document.
+            address += "?unsent=1"
+        return Response(status_code=303, headers={"Location": address})
 
     return router
 

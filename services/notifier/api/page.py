@@ -103,6 +103,7 @@ def routes(
         token: str,
         lang: Annotated[str | None, Query(max_length=16, description="en or zh; else by Accept-Language.")] = None,
         fragment: Annotated[str | None, Query(max_length=16, description="Any value: the changing part only.")] = None,
+        unsent: Annotated[str | None, Query(max_length=16, description="Any value: a form came too late.")] = None,
         accept_language: Annotated[str, Header()] = "",
     ) -> Response:
         """What happens now, what next and when, what was said, and a way to write back. Works without JavaScript."""
@@ -120,7 +121,7 @@ def routes(
             now = tx.now
         metrics.pages_served.inc(outcome="shown" if ticket is not None else "early")
         facts = _facts(claims, ticket, lines, now)
-        return renderer.render("fragment" if fragment else "page", language, token=token, **facts)
+        return renderer.render("fragment" if fragment else "page", language, token=token, unsent=bool(unsent), **facts)
 
     @router.get(
         "/{token}/events",

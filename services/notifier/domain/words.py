@@ -88,6 +88,15 @@ WORDS: dict[str, tuple[str, str]] = {
         "Please leave out passwords and card numbers.",
         "请勿填写密码或银行卡号。",
     ),
+    "write_over": (
+        "This request is closed, so this cannot be sent here. If you still need something, please start a new request.",
+        "该请求已结束，无法再从这里发送。如仍需帮助，请提交新的请求。",
+    ),
+    "unsent": (
+        "Your last message or choice was not sent, because this request is closed. If you still need something, please "
+        "start a new request. Going back in your browser brings your text back.",
+        "该请求已结束，您刚才的留言或操作未能提交。如仍需帮助，请提交新的请求；返回上一页可找回您写的内容。",
+    ),
     # frame
     "title": ("Your request", "您的请求"),
     "what_next": ("What happens next", "接下来"),

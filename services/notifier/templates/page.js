@@ -24,7 +24,20 @@ async function refresh() {
   for (const id of ["now", "past"]) {
     document.getElementById(id).replaceWith(fresh.getElementById(id));
   }
+  openOrClose(fresh.getElementById("write"));
   localise();
+}
+
+// The form goes when nothing can be sent any more, but what somebody was typing stays to be read and copied.
+function openOrClose(fresh) {
+  const write = document.getElementById("write");
+  const button = write.querySelector("button");
+  if (fresh.hidden && button && write.querySelector("textarea").value) {
+    button.disabled = true;
+    write.querySelector("#hint").textContent = write.dataset.over;
+  } else if (write.hidden !== fresh.hidden || button?.disabled) {
+    write.replaceWith(fresh);
+  }
 }
 
 let waiting = 0;

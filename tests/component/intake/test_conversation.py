@@ -88,8 +88,12 @@ async def test_customers_message_on_a_resolved_ticket_asks_to_reopen_it(intake: 
 
 
 async def test_message_and_requests_on_a_closed_ticket_are_refused(intake: Intake):
-    ticket = (await intake.open())["ticket_id"]
+    opened = await intake.open()
+    ticket = opened["ticket_id"]
     await snapshot(intake, ticket, "closed", 5)
+    form = {"token": opened["status_token"], "text": "and one more thing"}
+    answer = await intake.http.post("/v1/tickets/reply", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{opened['status_url']}?unsent=1")
     for action, body in (("messages", {"text": "a"}), ("cancel", {}), ("help", None), ("confirm", {}), ("reopen", {})):
         answer = await intake.post(f"/v1/tickets/{ticket}/{action}", body)
         assert (answer.status_code, answer.json()["type"].rsplit("/")[-1]) == (409, "ticket-over")

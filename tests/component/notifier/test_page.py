@@ -165,5 +165,15 @@ async def test_page_fragment_is_the_changing_part_only(world: World) -> None:
     _, text, _ = await open_page(world, world.link() + "?fragment=1&lang=en")
     assert text.startswith('<div id="now"')
     assert 'id="past"' in text
+    assert '<section id="write"' in text
     assert "<html" not in text
+
+
+async def test_page_of_a_closed_request_takes_nothing_and_says_what_was_not_sent(world: World) -> None:
+    await world.handle(received(), status(1, "cancelled"))
+    _, text, _ = await open_page(world, world.link() + "?lang=en&unsent=1")
     assert "<textarea" not in text
+    assert 'role="alert"' in text
+    assert "was not sent" in text
+    _, text, _ = await open_page(world, world.link() + "?lang=en")
+    assert 'role="alert"' not in text
