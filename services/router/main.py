@@ -100,6 +100,7 @@ def _timers(settings: RouterSettings, levels: sla.ServiceLevels) -> Timers:
         triage_after=timedelta(seconds=settings.triage_after_s),
         explain_after=timedelta(seconds=settings.explain_after_s),
         away_grace=timedelta(seconds=settings.away_grace_s),
+        quiet_after=timedelta(seconds=settings.quiet_after_s) if settings.quiet_after_s else None,
         self_service_after=timedelta(hours=settings.self_service_after_h),
         close_after=timedelta(hours=settings.close_after_h),
         levels=levels,

@@ -59,7 +59,7 @@ async def note_resolvers(tx: Transaction, changes: Sequence[Change]) -> None:
     solved = {
         (change.after.tenant_id, change.after.facts.customer_id): change.after.agent_id
         for change in changes
-        if change.action == "resolve" and change.after.facts.customer_id
+        if change.action == "resolve" and change.after.agent_id and change.after.facts.customer_id
     }
     if not solved:
         return

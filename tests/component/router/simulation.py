@@ -75,7 +75,7 @@ class Simulation(World):
 
     def __init__(self, path: Path, consuming: Consuming | None = None) -> None:
         self.time = SimulatedClock()
-        super().__init__(f"sqlite+aiosqlite:///{path}", self.time)  # type: ignore[arg-type]
+        super().__init__(f"sqlite+aiosqlite:///{path}", self.time, quiet_after=timedelta(minutes=5))  # type: ignore[arg-type]
         self.consuming = consuming or Consuming()
         self.simulated = SimulatedDatabase(
             path, Schedule(random.Random(0), self.time, 0.0), outbox=Outbox("router"), clock=self.time
