@@ -12,6 +12,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -144,6 +145,8 @@ ticket_decisions = Table(
     Column("version", BigInteger, nullable=False, comment="of the ticket after the assignment"),
     Column("policy", String(80), nullable=False, comment="name/version"),
     Column("grounds", Text, nullable=False, comment="candidates with scores and parts, refusals; JSON"),
+    Column("scene_at", String(160), **_TEXT, comment="ticket@version of the row of the same plan that has the scene"),
+    Column("scene", LargeBinary, comment="facts of the plan, see store/scenes.py"),
     PrimaryKeyConstraint("ticket_id", "version", name="ticket_decisions_pk"),
 )
 """Why the dispatcher gave a ticket to an agent; written with the history row of the same key."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from services.router.domain.engine import Decision, Seen, plan
 from services.router.domain.outlook import Outlook
 from services.router.domain.policies.policy import Policy
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.ticket import Agent
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Scene:
 def scene_of(seen: Seen, now: datetime, limit: int, outlook: Outlook) -> Scene:
     """What to keep of a plan that has just been made."""
     works, agents = tuple(seen.works.values()), tuple(seen.agents.values())
-    return Scene(now, limit, *seen.desk, works, agents, _narrowed(outlook, works, seen.agents.keys()))
+    waiting, online = seen.desk or (0, 0)
+    return Scene(now, limit, waiting, online, works, agents, _narrowed(outlook, works, seen.agents.keys()))
 
 
 def _narrowed(outlook: Outlook, works: Collection[Work], agents: Collection[str]) -> Outlook:
@@ -41,23 +45,17 @@ def _narrowed(outlook: Outlook, works: Collection[Work], agents: Collection[str]
     categories = {category for category, _ in kinds}
     return replace(
         outlook,
-        minutes={kind: outlook.minutes[kind] for kind in kinds if kind in outlook.minutes},
-        pace={
-            (agent, category): outlook.pace[(agent, category)]
-            for agent in agents
-            for category in categories
-            if (agent, category) in outlook.pace
-        },
-        known_min={
-            (agent, *kind): outlook.known_min[(agent, *kind)]
-            for agent in agents
-            for kind in kinds
-            if (agent, *kind) in outlook.known_min
-        },
-        agent_pace={agent: outlook.agent_pace[agent] for agent in agents if agent in outlook.agent_pace},
-        top={agent: outlook.top[agent] for agent in agents if agent in outlook.top},
-        occupancy={agent: outlook.occupancy[agent] for agent in agents if agent in outlook.occupancy},
+        minutes=_those(outlook.minutes, kinds),
+        pace=_those(outlook.pace, ((agent, category) for agent in agents for category in categories)),
+        known_min=_those(outlook.known_min, ((agent, *kind) for agent in agents for kind in kinds)),
+        agent_pace=_those(outlook.agent_pace, agents),
+        top=_those(outlook.top, agents),
+        occupancy=_those(outlook.occupancy, agents),
     )
+
+
+def _those(known: Mapping[K, float], keys: Iterable[K]) -> dict[K, float]:
+    return {key: value for key in keys if (value := known.get(key)) is not None} if known else {}
 
 
 def replay(scene: Scene, policies: Mapping[str, Policy]) -> list[Decision]:

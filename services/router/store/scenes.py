@@ -1,4 +1,4 @@
-"""Between a plan's scene and the compressed text that is kept of it."""
+"""Between a plan's scene and the compressed text that is kept of it: names of fields once, then rows of values."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -16,15 +17,20 @@ from services.router.domain.queues import Requirement
 from services.router.domain.replay import Scene
 from services.router.domain.ticket import Agent
 
+_WORK = tuple(field.name for field in fields(Work))
+_AGENT = tuple(field.name for field in fields(Agent))
 _MOMENTS = tuple(field.name for field in fields(Agent) if "datetime" in str(field.type))
+_OUTLOOK = tuple(field.name for field in fields(Outlook))
 _BY_KEYS = tuple(field.name for field in fields(Outlook) if "Mapping[tuple" in str(field.type))
+_work_row, _agent_row = attrgetter(*_WORK), attrgetter(*_AGENT)
 
 
 def packed(scene: Scene) -> bytes:
-    """JSON, deflated: about 60 bytes a ticket in a large plan."""
-    outlook = {field.name: getattr(scene.outlook, field.name) for field in fields(Outlook)}
+    """JSON, deflated: about 100 bytes a ticket in a large plan."""
+    outlook = {name: getattr(scene.outlook, name) for name in _OUTLOOK}
     outlook |= {name: [[*key, value] for key, value in outlook[name].items()] for name in _BY_KEYS}
-    facts = {field.name: getattr(scene, field.name) for field in fields(Scene)} | {"outlook": outlook}
+    works, agents = [_work_row(work) for work in scene.works], [_agent_row(agent) for agent in scene.agents]
+    facts = [scene.now, scene.limit, scene.waiting, scene.online, _WORK, works, _AGENT, agents, outlook]
     return zlib.compress(orjson.dumps(facts, default=_plain), 1)
 
 
@@ -38,18 +44,14 @@ def _plain(value: Any) -> Any:
 
 def unpacked(kept: bytes) -> Scene:
     """The scene as it was, to the last bit of every number."""
-    facts = orjson.loads(zlib.decompress(kept))
-    outlook = facts["outlook"]
+    now, limit, waiting, online, of_work, works, of_agent, agents, outlook = orjson.loads(zlib.decompress(kept))
     outlook |= {name: {tuple(row[:-1]): row[-1] for row in outlook[name]} for name in _BY_KEYS}
     return Scene(
-        **facts
-        | {
-            "now": datetime.fromisoformat(facts["now"]),
-            "works": tuple(_work(row) for row in facts["works"]),
-            "agents": tuple(_agent(row) for row in facts["agents"]),
-            "outlook": Outlook(**outlook),
-        }
-    )
+        datetime.fromisoformat(now), limit, waiting, online,
+        tuple(_work(dict(zip(of_work, row, strict=True))) for row in works),
+        tuple(_agent(dict(zip(of_agent, row, strict=True))) for row in agents),
+        Outlook(**outlook),
+    )  # fmt: skip
 
 
 def _work(row: dict[str, Any]) -> Work:
