@@ -50,7 +50,7 @@ def build(settings: RouterSettings, clock: Clock | None = None) -> Service:
     )
     news = News()
     context = handlers.Context(rules, levels, timers, news)
-    pace = Pace(lease_s=settings.lease_s, heartbeat_s=settings.lease_s / 5, batch=settings.dispatch_batch)
+    pace = Pace(lease_s=settings.lease_s, heartbeat_s=min(settings.lease_s / 10, 0.5), batch=settings.dispatch_batch)
     dispatcher = Dispatcher(db, clock, rules, timers, news, holder=uuid4().hex, pace=pace)
     dispatching = DispatcherLoop(dispatcher, every_s=settings.dispatch_poll_s)
     due = DueTimes(db, rules, levels, timers, news, presence_timeout=timedelta(seconds=settings.presence_timeout_s))

@@ -243,6 +243,30 @@ queues = Table(
 )
 """What a tenant changed about its queues, or added; a queue without a row is as queues.toml says."""
 
+config_heads = Table(
+    "config_heads",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", name="config_heads_pk"),
+)
+"""The newest revision of each tenant's queues and agents; its row is the lock under which they are changed."""
+
+config_edits = Table(
+    "config_edits",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False, comment="queue, agent"),
+    Column("key", String(128), nullable=False, comment="id of the queue or agent"),
+    Column("before", Text, nullable=False, comment="settings, JSON; empty: there were none"),
+    Column("after", Text, nullable=False, comment="settings, JSON; empty: there are none"),
+    Column("by", String(255), nullable=False, comment="subject of the token"),
+    Column("at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "revision", "kind", "key", name="config_edits_pk"),
+)
+"""What people changed about queues and agents, never updated."""
+
 desks = Table(
     "desks",
     metadata,
