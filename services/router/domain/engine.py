@@ -142,6 +142,7 @@ class _Planner:
     def _push_head(self, bucket: Bucket) -> None:
         head = self._head(bucket)
         if head is not None and self._line(bucket, self.policies[bucket[1]]) is not None:
+            self.seen.works[head[1].ticket_id] = head[1]  # where two are equally pressing, ids decide
             key = self.policies[bucket[1]].key(head[1], head[0], self.moment)
             heapq.heappush(self.heads, (key, head[1].ticket_id, bucket))
 
