@@ -35,10 +35,10 @@ class Decision:
     queue_id    the ticket's queue; general where nobody on the desk has the skill.
     mode        assign or offer.
     reason      slug: what led to this agent.
-    expected_min  minutes that this agent is expected to need.
     policy      name and version of the policy, "name/1".
     candidates  the best of those who could have had it, the chosen one first; at most explain.SHOWN.
     refused     agents who could not, with the reason; at most explain.SHOWN.
+    expected_min  minutes that this agent is expected to need.
     """
 
     ticket_id: str
@@ -89,10 +89,12 @@ def plan(
     seen             filled with what the plan looked at, to replay it from.
     explain          False leaves candidates and refused empty, which is all that it changes.
     """
-    seen = seen or Seen()
-    seen.desk = seen.desk or (len(waiting), agents.online)
-    moment = Moment(now.timestamp(), outlook, seen.desk[0] / max(seen.desk[1], 1))
-    planner = _Planner(waiting, agents, policies, moment, seen)
+    desk = (seen.desk if seen else None) or (len(waiting), agents.online)
+    if seen:
+        seen.desk = desk
+    moment = Moment(now.timestamp(), outlook, desk[0] / max(desk[1], 1))
+    planner = _Planner(waiting, agents, policies, moment, BLOCK if desk[1] < LARGE_DESK else SMALL_BLOCK)
+    planner.seen = seen
     planner.explain = explain
     decisions = planner.decide(limit)
     if held is not None:
@@ -102,15 +104,15 @@ def plan(
 
 class _Planner:
     def __init__(
-        self, waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], moment: Moment, seen: Seen
+        self, waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], moment: Moment, block: int
     ) -> None:
         self.waiting = waiting
         self.agents = agents
         self.policies = policies
         self.moment = moment
         self.explain = True
-        self.seen = seen
-        self.block = BLOCK if (seen.desk or (0, 0))[1] < LARGE_DESK else SMALL_BLOCK
+        self.seen: Seen | None = None
+        self.block = block
         self.held: list[str] = []
         self.taken: list[tuple[Bucket, Entry]] = []
         self.gone: set[str] = set()
@@ -142,7 +144,8 @@ class _Planner:
     def _push_head(self, bucket: Bucket) -> None:
         head = self._head(bucket)
         if head is not None and self._line(bucket, self.policies[bucket[1]]) is not None:
-            self.seen.works[head[1].ticket_id] = head[1]  # where two are equally pressing, ids decide
+            if self.seen:
+                self.seen.works[head[1].ticket_id] = head[1]  # where two are equally pressing, ids decide
             key = self.policies[bucket[1]].key(head[1], head[0], self.moment)
             heapq.heappush(self.heads, (key, head[1].ticket_id, bucket))
 
@@ -154,6 +157,8 @@ class _Planner:
         return None if line.first() is None else (effective, line)
 
     def _note(self, work: Work, seats: list[Seat]) -> None:
+        if not self.seen:
+            return
         self.seen.works[work.ticket_id] = work
         known = self.agents.seat(work.known_agent) if work.known_agent else None
         for seat in (*seats, known) if known else seats:
