@@ -51,7 +51,7 @@ def build(settings: RouterSettings, clock: Clock | None = None) -> Service:
     )
     news = News()
     context = handlers.Context(rules, levels, timers, news)
-    pace = Pace(lease_s=settings.lease_s, heartbeat_s=settings.lease_s / 5, batch=settings.dispatch_batch)
+    pace = Pace(lease_s=settings.lease_s, heartbeat_s=min(settings.lease_s / 10, 0.5), batch=settings.dispatch_batch)
     dispatcher = Dispatcher(db, clock, rules, timers, news, holder=uuid4().hex, pace=pace)
     dispatching = DispatcherLoop(dispatcher, every_s=settings.dispatch_poll_s)
     due = DueTimes(db, rules, levels, timers, news, presence_timeout=timedelta(seconds=settings.presence_timeout_s))
@@ -104,6 +104,7 @@ def _timers(settings: RouterSettings, levels: sla.ServiceLevels) -> Timers:
         triage_after=timedelta(seconds=settings.triage_after_s),
         explain_after=timedelta(seconds=settings.explain_after_s),
         away_grace=timedelta(seconds=settings.away_grace_s),
+        quiet_after=timedelta(seconds=settings.quiet_after_s) if settings.quiet_after_s else None,
         self_service_after=timedelta(hours=settings.self_service_after_h),
         close_after=timedelta(hours=settings.close_after_h),
         levels=levels,

@@ -26,6 +26,12 @@ class RouterSettings(ServiceSettings):
     away_grace_s: float = Field(
         600, ge=0, description="Seconds for which work under way stays with an agent who is away or offline."
     )
+    quiet_after_s: float = Field(
+        1800,
+        ge=0,
+        description="Seconds on hold for the customer after which a ticket gives its agent's place back; when the "
+        "customer answers it is queued and goes to the same agent, if they have room soon. 0: never.",
+    )
     presence_timeout_s: float = Field(
         900,
         ge=0,

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -144,6 +145,8 @@ ticket_decisions = Table(
     Column("version", BigInteger, nullable=False, comment="of the ticket after the assignment"),
     Column("policy", String(80), nullable=False, comment="name/version"),
     Column("grounds", Text, nullable=False, comment="candidates with scores and parts, refusals; JSON"),
+    Column("scene_at", String(160), **_TEXT, comment="ticket@version of the row of the same plan that has the scene"),
+    Column("scene", LargeBinary, comment="facts of the plan, see store/scenes.py"),
     PrimaryKeyConstraint("ticket_id", "version", name="ticket_decisions_pk"),
 )
 """Why the dispatcher gave a ticket to an agent; written with the history row of the same key."""
@@ -239,6 +242,30 @@ queues = Table(
     PrimaryKeyConstraint("tenant_id", "queue_id", name="queues_pk"),
 )
 """What a tenant changed about its queues, or added; a queue without a row is as queues.toml says."""
+
+config_heads = Table(
+    "config_heads",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant_id", name="config_heads_pk"),
+)
+"""The newest revision of each tenant's queues and agents; its row is the lock under which they are changed."""
+
+config_edits = Table(
+    "config_edits",
+    metadata,
+    Column("tenant_id", String(128), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False, comment="queue, agent"),
+    Column("key", String(128), nullable=False, comment="id of the queue or agent"),
+    Column("before", Text, nullable=False, comment="settings, JSON; empty: there were none"),
+    Column("after", Text, nullable=False, comment="settings, JSON; empty: there are none"),
+    Column("by", String(255), nullable=False, comment="subject of the token"),
+    Column("at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "revision", "kind", "key", name="config_edits_pk"),
+)
+"""What people changed about queues and agents, never updated."""
 
 desks = Table(
     "desks",

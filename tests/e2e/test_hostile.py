@@ -33,6 +33,7 @@ WELCOME: dict[str, set[str]] = {
     "/v1/classify": {"text_is_empty", "text_is_blank", "text_has_bell", "text_has_escape"},
     # every setting of a queue, and the reason for a wish, may be left out
     "/v1/queues/{queue_id}": {"empty_object"},
+    "/v1/agents/{agent_id}/shifts": {"empty_object"},
     "/v1/tickets/{ticket_id}/cancel": {"empty_object", "just_null"},
     "/v1/tickets/{ticket_id}/help": {"empty_object", "just_null"},
     "/v1/tickets/{ticket_id}/confirm": {"empty_object", "just_null"},
@@ -57,18 +58,23 @@ VALID: dict[str, Any] = {
         "agents": [
             {
                 "agent_id": "a", "name": "A", "skills": {"order": 1.0}, "capacity": 1, "desk": "main",
-                "languages": ["en"], "seniority": 1.0,
+                "languages": ["en"], "seniority": 1.0, "capacity_min": 60.0,
             }
         ]
     },
     "/v1/agents/{agent_id}": {
         "name": "A", "skills": {"order": 1.0}, "capacity": 1, "desk": "main", "languages": ["en"], "seniority": 1.0,
+        "capacity_min": 60.0,
+    },
+    "/v1/agents/{agent_id}/efforts": {"category": "order", "complexity": "simple", "prior_min": 5.0, "version": 0},
+    "/v1/agents/{agent_id}/shifts": {
+        "intervals": [{"from_at": "2026-11-20T09:00:00Z", "until_at": "2026-11-20T17:00:00Z"}], "calendar": None,
     },
     "/v1/agents/presence": {"agent_ids": ["agent-00000"], "presence": "online"},
     "/v1/agents/{agent_id}/presence": {"presence": "online"},
     "/v1/queues/{queue_id}": {
         "name": "Q", "name_zh": "队", "skill": "order", "level": 0.5, "mode": "assign", "policy": "longest_idle",
-        "offer_timeout_s": 30,
+        "offer_timeout_s": 30, "wrap_up_s": 10,
     },
     "/v1/assignments/{ticket_id}/{action}": {
         "fence": 1, "awaited": "customer", "queue_id": "general", "agent_id": "a", "reason": "r",
@@ -77,6 +83,8 @@ VALID: dict[str, Any] = {
         "category": "order", "tier": "standard", "complexity": "simple", "reason": "r", "version": 1,
     },
     "/v1/routing/tickets/{ticket_id}/answer": {"party": "warehouse", "note": "n"},
+    "/v1/routing/customers/{customer_id}": {"dedicated_agent": None},
+    "/v1/routing/configuration/rollback": {"revision": 0},
     "/v1/subscriptions": {"url": "http://127.0.0.1:9/x", "events": ["closed"], "description": "d"},
 }  # fmt: skip
 """A valid body of every route that takes one, with all fields."""

@@ -30,6 +30,7 @@ BODIES: dict[str, Any] = {
     "/v1/agents/{agent_id}/presence": {"presence": "online"},
     "/v1/routing/tickets/{ticket_id}/labels": {"tier": "urgent"},
     "/v1/routing/tickets/{ticket_id}/answer": {"party": "warehouse"},
+    "/v1/agents/{agent_id}/efforts": {"category": "order", "complexity": "simple", "prior_min": 5},
 }
 """Bodies that a route needs to get as far as looking the object up; other writes take {} or {"fence": 1}."""
 
@@ -39,7 +40,11 @@ QUERIES: dict[str, dict[str, str]] = {"/v1/routing/awaited": {"party": "warehous
 ACTIONS: dict[str, Any] = {"hold": {"awaited": "customer"}, "transfer": {"queue_id": "general"}}
 """What an action on an assignment needs besides the fence."""
 
-UPSERTS = {("put", "/v1/agents/{agent_id}"), ("put", "/v1/queues/{queue_id}")}
+UPSERTS = {
+    ("put", "/v1/agents/{agent_id}"),
+    ("put", "/v1/queues/{queue_id}"),
+    ("put", "/v1/routing/customers/{customer_id}"),
+}
 """Writes that create: a foreign id is simply the caller's own new object. Checked by `test_upsert_…` below."""
 
 Objects = dict[str, str]
@@ -76,6 +81,10 @@ async def make_objects(stack: Stack, owner: str) -> Objects:
         assert hook.status_code == 201, hook.text
         queue = await client.put(f"{router}/v1/queues/marker-queue", json={"name": "marker"})
         assert queue.status_code == 200, queue.text
+        named = await client.put(
+            f"{router}/v1/routing/customers/marker-customer-{owner}", json={"dedicated_agent": agents[0]}
+        )
+        assert named.status_code == 200, named.text
         created = await client.post(
             f"{intake}/v1/tickets",
             json={"text": "我想取消订单", "customer_id": f"marker-customer-{owner}", "order_id": order},

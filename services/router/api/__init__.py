@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from services.router.api import (
     agents,
     assignments,
+    configuration,
     customers,
     efforts,
     labels,
@@ -25,6 +26,7 @@ LINKS = {
     "/v1/agents/{agent_id}/shifts": "when an agent works",
     "/v1/queues": "queues with what waits in them",
     "/v1/routing/awaited": "what a department or other party owes",
+    "/v1/routing/configuration": "what was changed about queues and agents; …/rollback goes back",
     "/v1/routing/customers/{customer_id}": "who knows a customer, and who serves them by name",
     "/v1/routing/escalations": "tickets that need a supervisor",
     "/v1/routing/tickets/{ticket_id}": "where a ticket is, and how it got there",
@@ -44,6 +46,7 @@ def routes(parts: Parts) -> list[APIRouter]:
         promises.routes(parts),
         routing.routes(parts),
         customers.routes(parts),
+        configuration.routes(parts),
         labels.routes(parts),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -38,7 +39,7 @@ from services.router.api.parts import (
 )
 from services.router.domain.ticket import Agent
 from services.router.store import agents as store
-from services.router.store import board
+from services.router.store import board, configuration
 
 SEEN_EVERY = timedelta(seconds=60)
 """A poll for work is written down as a sign of life at most this often."""
@@ -148,7 +149,7 @@ def routes(parts: Parts) -> APIRouter:
         body: AgentsIn, caller: Annotated[Principal, require("supervisor", "integration")]
     ) -> AgentsOut:
         """Make or change many agents. New ones are offline until their presence is set."""
-        found = await _write(parts, caller.tenant_id, [_settings(item.agent_id, item) for item in body.agents])
+        found = await _write(parts, caller, [_settings(item.agent_id, item) for item in body.agents])
         return AgentsOut(items=[agent_out(agent) for agent in found])
 
     @router.get("/v1/agents", responses=problem_responses(401, 403, 422))
@@ -174,7 +175,7 @@ def routes(parts: Parts) -> APIRouter:
         agent_id: Identifier, body: AgentIn, caller: Annotated[Principal, require("supervisor", "integration")]
     ) -> AgentOut:
         """Make or change one agent. A new one is offline until its presence is set."""
-        return agent_out((await _write(parts, caller.tenant_id, [_settings(agent_id, body)]))[0])
+        return agent_out((await _write(parts, caller, [_settings(agent_id, body)]))[0])
 
     @router.get("/v1/agents/{agent_id}/assignments", responses=problem_responses(401, 403, 404, 422))
     @deadline(30)
@@ -191,19 +192,29 @@ def routes(parts: Parts) -> APIRouter:
     return router
 
 
-async def _write(parts: Parts, tenant_id: str, settings: Sequence[store.AgentSettings]) -> list[Agent]:
+async def _write(parts: Parts, caller: Principal, settings: Sequence[store.AgentSettings]) -> list[Agent]:
+    tenant_id = caller.tenant_id
     unknown = sorted({skill for item in settings for skill in item.skills} - skills().keys())
     if unknown:
         raise UnknownSkill(f"Unknown skills: {', '.join(unknown)}. Known are: {', '.join(sorted(skills()))}.")
     distinct = {item.agent_id: item for item in settings}  # the last one counts
 
     async def work(tx: Transaction) -> list[Agent]:
+        revision = await configuration.lock_revision(tx, tenant_id)
+        known = await store.load_agents(tx, {(tenant_id, agent_id) for agent_id in distinct})
         found = await store.upsert_agents(tx, tenant_id, list(distinct.values()))
+        edits = [_edit(known.get((tenant_id, agent.agent_id)), agent) for agent in found]
+        await configuration.insert_edits(tx, tenant_id, revision, edits, caller.subject)
         tx.after_commit(parts.news.wake_desks, {(tenant_id, agent.desk_id) for agent in found})
         tx.after_commit(parts.news.tell_agents, {(tenant_id, agent.agent_id) for agent in found})
         return found
 
     return await parts.db.run(work)
+
+
+def _edit(before: Agent | None, after: Agent) -> configuration.Edit:
+    was = asdict(store.settings_of(before)) if before else None
+    return configuration.Edit("agent", after.agent_id, was, asdict(store.settings_of(after)))
 
 
 def _settings(agent_id: str, body: AgentIn) -> store.AgentSettings:

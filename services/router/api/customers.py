@@ -9,11 +9,18 @@ from pydantic import BaseModel, Field
 
 from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Transaction
+from fenliu.chassis.errors import NotFound
 from fenliu.chassis.http import Identifier, StrictModel, problem_responses, require
 from services.router.api.parts import READERS, NoSuchAgent, Parts
 from services.router.domain.customer import DEDICATED_A_MONTH, used_in
 from services.router.store import agents as agent_store
 from services.router.store import customers as store
+
+
+class NoSuchCustomer(NotFound):
+    """Routing knows nothing of this customer: nobody has resolved a ticket of theirs yet, or was named for them."""
+
+    slug = "customer-not-found"
 
 
 class CustomerIn(StrictModel):
@@ -35,9 +42,9 @@ def routes(parts: Parts) -> APIRouter:
     """GET and PUT of a customer's agents."""
     router = APIRouter(tags=["routing"])
 
-    @router.get("/v1/routing/customers/{customer_id}", responses=problem_responses(401, 403))
+    @router.get("/v1/routing/customers/{customer_id}", responses=problem_responses(401, 403, 404))
     async def read_customer(customer_id: Identifier, caller: Annotated[Principal, require(*READERS)]) -> CustomerOut:
-        """Who knows a customer. One of whom nothing was resolved yet is known to nobody."""
+        """Who knows a customer."""
         async with parts.db.read() as tx:
             return await _read(tx, caller.tenant_id, customer_id)
 
@@ -64,6 +71,8 @@ def routes(parts: Parts) -> APIRouter:
 
 async def _read(tx: Transaction, tenant_id: str, customer_id: str) -> CustomerOut:
     found = await store.load_customer(tx, tenant_id, customer_id)
+    if found is None:
+        raise NoSuchCustomer()
     return CustomerOut(
         customer_id=customer_id,
         known_agent=found.known_agent or None,

@@ -26,7 +26,6 @@ def _known(category: str) -> str:
 
 
 Category = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": list(CATEGORIES)})]
-Complexity = Literal["simple", "moderate", "complex"]
 
 
 class StalePrior(Conflict):
@@ -38,6 +37,8 @@ class StalePrior(Conflict):
 class PriorIn(StrictModel):
     """What a supervisor expects of an agent."""
 
+    category: Category = Field(description="What the work is about.")
+    complexity: Literal["simple", "moderate", "complex"]
     prior_min: Annotated[float, Field(gt=0, le=MOST_MIN)] | None = Field(
         description="Minutes for such a ticket; weighs like 20 finished ones. null: nothing, what was learned counts."
     )
@@ -75,22 +76,16 @@ def routes(parts: Parts) -> APIRouter:
         async with parts.db.read() as tx:
             return await _read(tx, parts, caller.tenant_id, agent_id)
 
-    @router.put(
-        "/v1/agents/{agent_id}/efforts/{category}/{complexity}", responses=problem_responses(401, 403, 404, 409, 422)
-    )
+    @router.put("/v1/agents/{agent_id}/efforts", responses=problem_responses(401, 403, 404, 409, 422))
     async def put_prior(
-        agent_id: Identifier,
-        category: Category,
-        complexity: Complexity,
-        body: PriorIn,
-        caller: Annotated[Principal, require("supervisor")],
+        agent_id: Identifier, body: PriorIn, caller: Annotated[Principal, require("supervisor")]
     ) -> AgentDetailOut:
         """Say how many minutes an agent needs for a kind of work. Routing follows within ten seconds."""
 
         async def work(tx: Transaction) -> AgentDetailOut:
             if await agent_store.load_agent(tx, caller.tenant_id, agent_id) is None:
                 raise NoSuchAgent()
-            kind = (category, complexity)
+            kind = (body.category, body.complexity)
             if not await store.update_prior(tx, caller.tenant_id, agent_id, kind, body.prior_min, body.version):
                 raise StalePrior()
             return await _read(tx, parts, caller.tenant_id, agent_id)

@@ -33,7 +33,7 @@ from services.router.domain.queues import Queue, override
 from services.router.domain.shift import seen_at
 from services.router.domain.ticket import Ticket
 from services.router.store import agents as agent_store
-from services.router.store import board
+from services.router.store import board, configuration
 from services.router.store import queues as store
 
 
@@ -41,6 +41,13 @@ class BadQueue(Malformed):
     """These settings make no sense."""
 
     slug = "invalid-queue"
+    http_status = 422
+
+
+class Unsatisfiable(Malformed):
+    """Nobody has what this queue asks for."""
+
+    slug = "unsatisfiable-queue"
     http_status = 422
 
 
@@ -52,7 +59,7 @@ class QueueIn(StrictModel):
     skill: Annotated[str, RawText(64)] | None = Field(None, description='Skill that agents need; "": none.')
     level: float | None = Field(None, ge=0, le=1, description="Least level for a simple ticket.")
     mode: Literal["assign", "offer"] | None = Field(None, description="offer: the agent must accept in time.")
-    policy: Identifier | None = Field(None, description="Routing policy: longest_idle, earliest_deadline.")
+    policy: Identifier | None = Field(None, description="Routing policy, such as fenliu or longest_idle.")
     offer_timeout_s: Annotated[int, Field(ge=1, le=86400), Whole] | None = Field(
         None, description="Seconds until an offer lapses."
     )
@@ -109,7 +116,7 @@ def routes(parts: Parts) -> APIRouter:
         fields = body.model_dump(exclude_none=True)
         if fields.get("skill") and fields["skill"] not in skills():
             raise BadQueue(f"Unknown skill {fields['skill']}. Known are: {', '.join(sorted(skills()))}.")
-        queue = await parts.db.run(lambda tx: _write(tx, parts, caller.tenant_id, queue_id, fields))
+        queue = await parts.db.run(lambda tx: _write(tx, parts, caller, queue_id, fields))
         return _out(queue, [])
 
     @router.get("/v1/queues/{queue_id}/tickets", responses=problem_responses(401, 403, 404, 422))
@@ -132,13 +139,33 @@ def routes(parts: Parts) -> APIRouter:
     return router
 
 
-async def _write(tx: Transaction, parts: Parts, tenant_id: str, queue_id: str, fields: dict[str, Any]) -> Queue:
-    known = (await store.load_overrides(tx, tenant_id)).get(queue_id) or parts.rules.queues.get(queue_id)
+async def _write(tx: Transaction, parts: Parts, caller: Principal, queue_id: str, fields: dict[str, Any]) -> Queue:
+    revision = await configuration.lock_revision(tx, caller.tenant_id)
+    own = (await store.load_overrides(tx, caller.tenant_id)).get(queue_id)
+    known = own or parts.rules.queues.get(queue_id) or Queue(queue_id, name=queue_id)
     try:
-        queue = override(known or Queue(queue_id, name=queue_id), fields, POLICIES)
+        queue = override(known, fields, POLICIES)
     except ValueError as error:
         raise BadQueue(f"{str(error).capitalize()}.") from error
-    return await store.upsert_queue(tx, tenant_id, queue)
+    if (queue.skill, queue.level) != (known.skill, known.level):
+        await _check_somebody_can(tx, caller.tenant_id, queue)
+    queue = await store.upsert_queue(tx, caller.tenant_id, queue)
+    before = store.settings_of(own) if own else None
+    edit = configuration.Edit("queue", queue_id, before, store.settings_of(queue))
+    await configuration.insert_edits(tx, caller.tenant_id, revision, [edit], caller.subject)
+    return queue
+
+
+async def _check_somebody_can(tx: Transaction, tenant_id: str, queue: Queue) -> None:
+    best = await agent_store.load_best_levels(tx, tenant_id)
+    if not queue.skill or best is None:
+        return
+    if not best.get(queue.skill):
+        raise Unsatisfiable(f"No agent has the skill {queue.skill}. Give it to somebody first, or name another one.")
+    if best[queue.skill] < queue.level:
+        raise Unsatisfiable(
+            f"No agent has {queue.skill} at {queue.level:g}; the highest level is {best[queue.skill]:g}. Lower it."
+        )
 
 
 async def _reasons(tx: Transaction, parts: Parts, queue: Queue, shown: Sequence[Ticket]) -> dict[str, str]:

@@ -34,6 +34,7 @@ class Timers:
     away_grace          work under way stays with an agent who is away or offline for this long.
     self_service_after  self-service without an answer until the ticket is closed.
     close_after         resolved until closed.
+    quiet_after         on hold for the customer until it gives its agent's place back; None is never.
     look_again          how often a ticket is looked at for which nothing else is due.
     levels              service levels; None leaves targets, ladder and silence out.
     """
@@ -43,6 +44,7 @@ class Timers:
     away_grace: timedelta = timedelta(minutes=10)
     self_service_after: timedelta = timedelta(hours=72)
     close_after: timedelta = timedelta(hours=72)
+    quiet_after: timedelta | None = None
     look_again: timedelta = timedelta(hours=1)
     levels: ServiceLevels | None = None
 
@@ -70,9 +72,20 @@ def next_check(ticket: Ticket, now: datetime, timers: Timers) -> datetime | None
     if ticket.state in ("closed", "cancelled"):
         return None
     times = _times(ticket, timers.levels)
+    if (quiet := _quiet_at(ticket, timers)) is not None:
+        times.append(quiet)
     if ticket.state == "waiting":
         times.append(now + timers.explain_after)
     return max(min(times, default=now + timers.look_again), now)
+
+
+def _quiet_at(ticket: Ticket, timers: Timers) -> datetime | None:
+    """When a customer who is awaited has been quiet for too long to keep a place; None: never. What a supervisor gave
+    by hand stays where it is."""
+    waits = ticket.state == "on_hold" and ticket.awaited == "customer" and not ticket.parked and not ticket.pinned
+    if not waits or timers.quiet_after is None or ticket.awaited_since is None:
+        return None
+    return ticket.awaited_since + timers.quiet_after
 
 
 def _times(ticket: Ticket, levels: ServiceLevels | None) -> list[datetime]:
@@ -148,7 +161,11 @@ def _by_state(
         declined = (*ticket.declined_by, ticket.agent_id)
         return apply(ticket, "lapse", "clock", now, reason="offer_lapsed", declined_by=declined)
     if ticket.state == "on_hold":
-        return _by_hold(ticket, now, levels)
+        quiet = _quiet_at(ticket, timers)
+        parks = quiet is not None and quiet <= now
+        return _by_hold(ticket, now, levels) or (
+            apply(ticket, "park", "clock", now, reason=ticket.reason) if parks else None
+        )
     if ticket.state == "self_service":
         return apply(ticket, "close", "clock", now, reason="self_service_unanswered")
     if ticket.state == "resolved":

@@ -52,7 +52,13 @@ def outcome_of(change: Change) -> Effort | None:
     """What a resolved ticket teaches: minutes in progress, holds left out. None where nobody had started, or it is
     not known what it was about."""
     ticket = change.after
-    if change.action != "resolve" or ticket.worked_s <= 0 or not ticket.labels or not ticket.labels.category:
+    if (
+        change.action != "resolve"
+        or not ticket.agent_id
+        or ticket.worked_s <= 0
+        or not ticket.labels
+        or not ticket.labels.category
+    ):
         return None
     minutes = min(max(ticket.worked_s / 60.0, LEAST_MIN), MOST_MIN)
     return Effort(ticket.agent_id, ticket.labels.category, ticket.labels.complexity, 1, minutes)

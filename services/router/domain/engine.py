@@ -19,6 +19,7 @@ from services.router.domain.outlook import NEUTRAL, Outlook
 from services.router.domain.policies.policy import Moment, Policy, minutes
 from services.router.domain.pool import Agents, Bucket, Entry, Line, Seat, Waiting, Work
 from services.router.domain.queues import GENERAL, Requirement
+from services.router.domain.ticket import Agent
 
 BLOCK, SMALL_BLOCK, LARGE_DESK = 16, 8, 200
 """Most tickets that are matched at once, and on a desk of so many agents online, where choice is plenty anyway."""
@@ -34,10 +35,10 @@ class Decision:
     queue_id    the ticket's queue; general where nobody on the desk has the skill.
     mode        assign or offer.
     reason      slug: what led to this agent.
-    expected_min  minutes that this agent is expected to need.
     policy      name and version of the policy, "name/1".
     candidates  the best of those who could have had it, the chosen one first; at most explain.SHOWN.
     refused     agents who could not, with the reason; at most explain.SHOWN.
+    expected_min  minutes that this agent is expected to need.
     """
 
     ticket_id: str
@@ -54,6 +55,16 @@ class Decision:
 
 
 @dataclass(slots=True)
+class Seen:
+    """What a plan looked at, by id: enough to make it again. desk: tickets waiting and agents online when it began;
+    given beforehand, they count instead of those that are there."""
+
+    desk: tuple[int, int] | None = None
+    works: dict[str, Work] = field(default_factory=dict)
+    agents: dict[str, Agent] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class _Row:
     """A ticket of the block, with whoever could take it."""
 
@@ -67,7 +78,7 @@ class _Row:
 
 def plan(
     waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], now: datetime, *, limit: int = 500,
-    outlook: Outlook = NEUTRAL, held: list[str] | None = None, explain: bool = True,
+    outlook: Outlook = NEUTRAL, held: list[str] | None = None, explain: bool = True, seen: Seen | None = None,
 ) -> list[Decision]:  # fmt: skip
     """The next assignments, most pressing first, at most `limit`.
 
@@ -75,9 +86,15 @@ def plan(
     policies         by the name that stands on the work.
     outlook          what is expected of tickets and agents.
     held             filled with tickets that somebody could take but that wait for their known agent: look again soon.
+    seen             filled with what the plan looked at, to replay it from.
     explain          False leaves candidates and refused empty, which is all that it changes.
     """
-    planner = _Planner(waiting, agents, policies, Moment(now.timestamp(), outlook, _backlog(waiting, agents)))
+    desk = (seen.desk if seen else None) or (len(waiting), agents.online)
+    if seen:
+        seen.desk = desk
+    moment = Moment(now.timestamp(), outlook, desk[0] / max(desk[1], 1))
+    planner = _Planner(waiting, agents, policies, moment, BLOCK if desk[1] < LARGE_DESK else SMALL_BLOCK)
+    planner.seen = seen
     planner.explain = explain
     decisions = planner.decide(limit)
     if held is not None:
@@ -85,18 +102,17 @@ def plan(
     return decisions
 
 
-def _backlog(waiting: Waiting, agents: Agents) -> float:
-    return len(waiting) / max(agents.online, 1)
-
-
 class _Planner:
-    def __init__(self, waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], moment: Moment) -> None:
+    def __init__(
+        self, waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], moment: Moment, block: int
+    ) -> None:
         self.waiting = waiting
         self.agents = agents
         self.policies = policies
         self.moment = moment
         self.explain = True
-        self.block = BLOCK if agents.online < LARGE_DESK else SMALL_BLOCK
+        self.seen: Seen | None = None
+        self.block = block
         self.held: list[str] = []
         self.taken: list[tuple[Bucket, Entry]] = []
         self.gone: set[str] = set()
@@ -128,6 +144,8 @@ class _Planner:
     def _push_head(self, bucket: Bucket) -> None:
         head = self._head(bucket)
         if head is not None and self._line(bucket, self.policies[bucket[1]]) is not None:
+            if self.seen:
+                self.seen.works[head[1].ticket_id] = head[1]  # where two are equally pressing, ids decide
             key = self.policies[bucket[1]].key(head[1], head[0], self.moment)
             heapq.heappush(self.heads, (key, head[1].ticket_id, bucket))
 
@@ -137,6 +155,14 @@ class _Planner:
             return None
         line = self.agents.line(effective, policy.name, policy.rank)
         return None if line.first() is None else (effective, line)
+
+    def _note(self, work: Work, seats: list[Seat]) -> None:
+        if not self.seen:
+            return
+        self.seen.works[work.ticket_id] = work
+        known = self.agents.seat(work.known_agent) if work.known_agent else None
+        for seat in (*seats, known) if known else seats:
+            self.seen.agents[seat.agent_id] = seat.agent
 
     # One ticket at a time: policies that order tickets and rank agents.
 
@@ -150,6 +176,7 @@ class _Planner:
         self.taken.append((bucket, self.waiting.take_head(bucket)))
         self.gone.add(head[1].ticket_id)
         seats = self._seats_for(line, policy, head[1])
+        self._note(head[1], seats)
         if seats:
             row = _Row(bucket, head[1], policy, effective, seats)
             self._give(row, self._best(row))
@@ -206,6 +233,7 @@ class _Planner:
         self.taken.append((bucket, self.waiting.take_head(bucket)))
         self.gone.add(head[1].ticket_id)
         row = _Row(bucket, head[1], policy, effective, self._front(line, policy, head[1]))
+        self._note(row.work, row.seats)
         if row.seats and self._should_hold(row):
             self.held.append(row.work.ticket_id)
             row.seats = []

@@ -107,7 +107,7 @@ def message(
     fields: dict[str, Any] = {}
     if repeat:
         fields["facts"] = replace(ticket.facts, repeat_contacts=ticket.facts.repeat_contacts + 1)
-    open_ticket = ticket.owned or ticket.state == "waiting"
+    open_ticket = ticket.state in OWNED or ticket.state == "waiting"
     if open_ticket and ticket.first_responded_at is not None and ticket.next_response_due_at is None:
         fields["next_response_due_at"] = answer_due(ticket, max(at, ticket.first_responded_at), levels)
     if ticket.state == "on_hold" and ticket.awaited == "customer":

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 OWNED = frozenset({"offered", "assigned", "in_progress", "on_hold"})
-"""States in which a ticket has an owner and takes one place of that agent's capacity."""
+"""States in which a ticket has an owner and takes one place of that agent's capacity; except on hold and parked."""
 
 TERMINAL = frozenset({"closed", "cancelled"})
 
@@ -142,7 +142,12 @@ class Ticket:
     @property
     def owned(self) -> bool:
         """True where the ticket takes a place of its agent's capacity."""
-        return self.state in OWNED
+        return self.state in OWNED and not self.parked
+
+    @property
+    def parked(self) -> bool:
+        """True where its customer has been quiet for so long that it has given its agent's place back."""
+        return self.state == "on_hold" and not self.agent_id
 
 
 @dataclass(frozen=True, slots=True)

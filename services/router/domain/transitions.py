@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from services.router.domain.ticket import OWNED, TERMINAL, Ticket
+from services.router.domain.ticket import TERMINAL, Ticket
 
 STATES = (
     "received",
@@ -80,6 +80,8 @@ _LIST = [
     *_rows("start", "offered assigned", "in_progress", "owner supervisor"),
     *_rows("hold", "assigned in_progress on_hold", "on_hold", "owner supervisor"),
     *_rows("resume", "on_hold", "in_progress", "owner supervisor customer clock party"),
+    *_rows("park", "on_hold", "on_hold", "clock", "drop"),
+    *_rows("wake", "on_hold", "waiting", "owner supervisor customer clock party", "drop"),
     *_rows("remind", "on_hold", "on_hold", "clock"),
     *[
         row
@@ -123,18 +125,18 @@ class Change:
     def load_deltas(self) -> dict[str, int]:
         """By agent: +1 for a place taken, -1 for one freed; agents without a net change are left out."""
         deltas: dict[str, int] = {}
-        if self.before.state in OWNED:
+        if self.before.owned:
             deltas[self.before.agent_id] = -1
-        if self.after.state in OWNED:
+        if self.after.owned:
             deltas[self.after.agent_id] = deltas.get(self.after.agent_id, 0) + 1
         return {agent: delta for agent, delta in deltas.items() if delta}
 
     def minute_deltas(self) -> dict[str, float]:
         """By agent: predicted minutes that came to what they own, or went (negative)."""
         deltas: dict[str, float] = {}
-        if self.before.state in OWNED:
+        if self.before.owned:
             deltas[self.before.agent_id] = -self.before.predicted_min
-        if self.after.state in OWNED:
+        if self.after.owned:
             deltas[self.after.agent_id] = deltas.get(self.after.agent_id, 0.0) + self.after.predicted_min
         return deltas
 
@@ -150,8 +152,12 @@ def apply(ticket: Ticket, action: str, who: Who, now: datetime, *, reason: str =
     reason  a slug; "" takes the action's own name.
     fields  other fields of the ticket that change with it; for "take" and "swap", agent_id must be among them.
 
+    A ticket that was parked has no owner to go on with it: resuming it wakes it, which puts it in line again.
+
     Raises IllegalTransition where the table has no such change, or not for `who`.
     """
+    if action == "resume" and ticket.parked:
+        action = "wake"
     row = TABLE.get((action, ticket.state))
     if row is None:
         raise IllegalTransition(f"a ticket that is {ticket.state} cannot be changed by {action}")
@@ -182,6 +188,8 @@ def _effects(ticket: Ticket, row: Transition, now: datetime, reason: str, fields
         changed |= {"working_since": None, "worked_s": worked}
     elif row.target == "in_progress" and ticket.state != "in_progress":
         changed["working_since"] = now
+    if row.action == "park":
+        changed["facts"] = replace(ticket.facts, known_agent=ticket.agent_id, wish=max(ticket.facts.wish, 1.0))
     if row.action == "reopen":
         changed |= {
             "fence": ticket.fence + 1,
@@ -190,7 +198,7 @@ def _effects(ticket: Ticket, row: Transition, now: datetime, reason: str, fields
             "reopen_count": ticket.reopen_count + 1,
         }
     if row.target == "waiting" and ticket.state != "waiting":
-        changed["waiting_since"] = now if row.action in ("queue", "reopen") else ticket.waiting_since or now
+        changed["waiting_since"] = now if row.action in ("queue", "reopen", "wake") else ticket.waiting_since or now
     if row.source == row.target:
         changed["awaited"] = ticket.awaited
     if row.target not in ("on_hold", "resolved"):

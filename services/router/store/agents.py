@@ -35,6 +35,24 @@ class AgentSettings:
     capacity_min: float | None = None
 
 
+def settings_of(agent: Agent) -> AgentSettings:
+    """What a supervisor said about the agent."""
+    return AgentSettings(
+        agent.agent_id, agent.name, agent.desk_id, dict(agent.skills), sorted(agent.languages), agent.seniority,
+        agent.capacity, agent.capacity_min,
+    )  # fmt: skip
+
+
+async def load_best_levels(tx: Transaction, tenant_id: str) -> dict[str, float] | None:
+    """The highest level of each skill among all agents of the tenant; None where it has no agents."""
+    best: dict[str, float] | None = None
+    for row in await tx.execute(select(agents.c.skills).where(agents.c.tenant_id == tenant_id)):
+        best = best or {}
+        for skill, level in orjson.loads(row[0]).items():
+            best[skill] = max(level, best.get(skill, 0.0))
+    return best
+
+
 async def upsert_agents(tx: Transaction, tenant_id: str, settings: Sequence[AgentSettings]) -> list[Agent]:
     """Make these agents (offline) or replace their settings; presence and load stay. Publishes their snapshots."""
     rows = [

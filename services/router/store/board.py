@@ -119,7 +119,7 @@ async def count_drift(tx: Transaction) -> int:
     """Sum over all agents of the distance between the load counter and the tickets that they really own; 0 is right."""
     owned = (
         select(tickets.c.tenant_id, tickets.c.agent_id, func.count().label("held"))
-        .where(tickets.c.state.in_(sorted(OWNED)))
+        .where(tickets.c.state.in_(sorted(OWNED)), tickets.c.agent_id != "")
         .group_by(tickets.c.tenant_id, tickets.c.agent_id)
         .subquery()
     )

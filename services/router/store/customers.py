@@ -59,7 +59,7 @@ async def note_resolvers(tx: Transaction, changes: Sequence[Change]) -> None:
     solved = {
         (change.after.tenant_id, change.after.facts.customer_id): change.after.agent_id
         for change in changes
-        if change.action == "resolve" and change.after.facts.customer_id
+        if change.action == "resolve" and change.after.agent_id and change.after.facts.customer_id
     }
     if not solved:
         return
@@ -76,10 +76,10 @@ async def note_resolvers(tx: Transaction, changes: Sequence[Change]) -> None:
     await tx.execute(statement, rows)
 
 
-async def load_customer(tx: Transaction, tenant_id: str, customer_id: str) -> Customer:
-    """What is known of a customer; of one nobody knows, nothing."""
+async def load_customer(tx: Transaction, tenant_id: str, customer_id: str) -> Customer | None:
+    """What is known of a customer; None where nothing is."""
     found = await _load(tx, {(tenant_id, customer_id)}, lock=False)
-    return found.get((tenant_id, customer_id)) or Customer(customer_id)
+    return found.get((tenant_id, customer_id))
 
 
 async def upsert_dedicated(tx: Transaction, tenant_id: str, customer_id: str, agent_id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from sqlalchemy import select
@@ -11,6 +12,8 @@ from sqlalchemy import select
 from fenliu.chassis.db import Transaction
 from services.router.domain.engine import Decision
 from services.router.domain.explain import Candidate
+from services.router.domain.replay import Scene
+from services.router.store.scenes import packed, unpacked
 from services.router.tables import ticket_decisions
 
 
@@ -24,14 +27,23 @@ class Grounds:
     refused: tuple[tuple[str, str], ...]
 
 
-async def insert_decisions(tx: Transaction, decisions: Sequence[Decision], versions: Mapping[str, int]) -> None:
-    """Keep the grounds of those decisions that were carried out: tickets in `versions`, with the version they got."""
-    rows = [
+async def insert_decisions(
+    tx: Transaction, decisions: Sequence[Decision], versions: Mapping[str, int], scene: Scene | None
+) -> None:
+    """Keep the grounds of those decisions that were carried out: tickets in `versions`, with the version they got.
+    What their plan rested on is kept once, with the first of them."""
+    first = next((decision.ticket_id for decision in decisions if decision.ticket_id in versions), None)
+    if first is None:
+        return
+    kept = packed(scene) if scene else None
+    rows: list[dict[str, Any]] = [
         {
             "ticket_id": decision.ticket_id,
             "version": versions[decision.ticket_id],
             "policy": decision.policy,
-            "grounds": _packed(decision),
+            "grounds": grounds_of(decision),
+            "scene_at": f"{first}@{versions[first]}" if kept else "",
+            "scene": kept if decision.ticket_id == first else None,
         }
         for decision in decisions
         if decision.ticket_id in versions
@@ -39,9 +51,22 @@ async def insert_decisions(tx: Transaction, decisions: Sequence[Decision], versi
     await tx.insert_rows(ticket_decisions, rows)
 
 
-def _packed(decision: Decision) -> str:
+def grounds_of(decision: Decision) -> str:
+    """What is kept of a decision besides its policy, as JSON; equal grounds are equal texts."""
     candidates = [(one.agent_id, one.score, one.parts, one.expected_min) for one in decision.candidates]
     return orjson.dumps({"candidates": candidates, "refused": decision.refused}).decode()
+
+
+async def load_scene(tx: Transaction, ticket_id: str, version: int) -> Scene | None:
+    """What the plan of this decision rested on; None where there is no such decision, or none was kept."""
+    columns = ticket_decisions.c
+    query = select(columns.scene_at).where(columns.ticket_id == ticket_id, columns.version == version)
+    kept_with, _, at = ((await tx.execute(query)).scalar_one_or_none() or "").rpartition("@")
+    if not kept_with:
+        return None
+    found = select(columns.scene).where(columns.ticket_id == kept_with, columns.version == int(at))
+    kept = (await tx.execute(found)).scalar_one_or_none()
+    return unpacked(kept) if kept else None
 
 
 async def load_decisions(tx: Transaction, ticket_id: str) -> list[Grounds]:

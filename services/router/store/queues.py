@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Any
+
+from sqlalchemy import delete, select
 
 from fenliu.chassis.db import Transaction
 from services.router.domain.queues import Queue
@@ -22,6 +24,16 @@ async def load_all_overrides(tx: Transaction) -> dict[str, dict[str, Queue]]:
     for row in await tx.execute(select(queues.c.tenant_id, *QUEUE_COLUMNS)):
         found.setdefault(row[0], {})[row[1]] = queue_of(row[1:])
     return found
+
+
+def settings_of(queue: Queue) -> dict[str, Any]:
+    """What a person sets about a queue: all of it but its version."""
+    return {name: getattr(queue, name) for name in QUEUE_FIELDS if name != "version"}
+
+
+async def delete_queue(tx: Transaction, tenant_id: str, queue_id: str) -> None:
+    """Take back what a tenant said about a queue; one of queues.toml is then as it says there."""
+    await tx.execute(delete(queues).where(queues.c.tenant_id == tenant_id, queues.c.queue_id == queue_id))
 
 
 async def upsert_queue(tx: Transaction, tenant_id: str, queue: Queue) -> Queue:

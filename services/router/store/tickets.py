@@ -12,7 +12,7 @@ from sqlalchemy import Update, and_, bindparam, case, or_, select, update
 from fenliu.chassis.db import Transaction, in_keys, padded
 from services.router import metrics
 from services.router.domain.sla import PARTIES
-from services.router.domain.ticket import OWNED, Facts, Ticket
+from services.router.domain.ticket import Facts, Ticket
 from services.router.domain.transitions import Change
 from services.router.store.customers import load_wishes, note_resolvers
 from services.router.store.efforts import add_outcomes
@@ -193,7 +193,7 @@ async def _update_agents(tx: Transaction, changes: Sequence[Change], by_dispatch
             wrap_up_s[key] = max(change.after.wrap_up_s, wrap_up_s.get(key, 0))
         for agent_id, moved in change.minute_deltas().items():
             minutes[(tenant_id, agent_id)] = minutes.get((tenant_id, agent_id), 0.0) + moved
-        if change.after.state in OWNED:
+        if change.after.owned:
             deltas.setdefault((tenant_id, change.after.agent_id), 0)
         for agent_id, delta in change.load_deltas().items():
             key = (tenant_id, agent_id)

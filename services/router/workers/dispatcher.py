@@ -277,7 +277,8 @@ class Dispatcher:
             staff = await dispatch.lock_agents(tx, mirror.desk[0], wanted)
             changes = self._fit(tx, mirror, [item for item in decisions if item.ticket_id in won], staff)
             await tickets.record(tx, changes, by_dispatcher=True)
-            await decision_store.insert_decisions(tx, decisions, {c.after.ticket_id: c.after.version for c in changes})
+            done = {change.after.ticket_id: change.after.version for change in changes}
+            await decision_store.insert_decisions(tx, decisions, done, mirror.scene)
             self._news.after(tx, changes, by_dispatcher=True)
         self._learn(mirror, decisions, won, staff, changes)
         self._measure(tx, decisions, changes, self._clock.monotonic() - started)

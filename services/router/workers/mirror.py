@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from heapq import heappop, heappush
 
 from services.router.domain.clocks import WIDENED
-from services.router.domain.engine import Decision, plan
+from services.router.domain.engine import Decision, Seen, plan
 from services.router.domain.outlook import NEUTRAL
 from services.router.domain.policies import POLICIES
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.queues import GENERAL, Queue, QueueRules
+from services.router.domain.replay import Scene, scene_of
 from services.router.domain.shift import seen_at, turns_at
 from services.router.domain.ticket import Agent, Ticket, delay_weight
 
@@ -35,6 +36,8 @@ class Mirror:
         """Tickets that somebody could take but that the last plan kept for the agent who knows the customer."""
         self.outlook = NEUTRAL
         """What minutes the engine may expect."""
+        self.scene: Scene | None = None
+        """What the last plan rested on; None where it decided nothing."""
         self._rules = rules
         self._waiting = Waiting()
         self._timed: dict[str, Agent] = {}
@@ -111,7 +114,12 @@ class Mirror:
         """The engine's next decisions for this desk."""
         self.held.clear()
         self._take_turns(now)
-        return plan(self._waiting, self.agents, POLICIES, now, limit=limit, outlook=self.outlook, held=self.held)
+        seen = Seen()
+        decisions = plan(
+            self._waiting, self.agents, POLICIES, now, limit=limit, outlook=self.outlook, held=self.held, seen=seen
+        )
+        self.scene = scene_of(seen, now, limit, self.outlook) if decisions else None
+        return decisions
 
     def wrap_up_s(self, ticket: Ticket) -> int:
         """Seconds for the agent to wrap up after this ticket."""

@@ -46,7 +46,9 @@ def shipped(name: str) -> str:
 class World:
     """One router process over `url`; several worlds over one database are several replicas."""
 
-    def __init__(self, url: str, clock: TravelClock, holder: str = "one") -> None:
+    def __init__(
+        self, url: str, clock: TravelClock, holder: str = "one", *, quiet_after: timedelta | None = None
+    ) -> None:
         self.clock = clock
         self.levels = sla.parse(shipped("sla.toml"))
         self.rules = queues.parse(
@@ -55,7 +57,7 @@ class World:
             categories=vocabulary.CATEGORIES,
             policies=POLICIES,
         )
-        self.timers = Timers(levels=self.levels)
+        self.timers = Timers(levels=self.levels, quiet_after=quiet_after)
         self.news = News()
         self.db = Database(url, outbox=Outbox("router"), clock=clock)
         self.context = handlers.Context(self.rules, self.levels, self.timers, self.news)
@@ -182,7 +184,9 @@ class World:
             more = (ticket_history.c.state, ticket_history.c.fence, ticket_history.c.agent_id)
             steps = (await tx.execute(select(*columns, *more).order_by(*columns[:2]))).all()
             rows = (await tx.execute(select(tickets_table))).mappings().all()
-            held = select(tickets_table.c.agent_id, func.count()).where(tickets_table.c.state.in_(sorted(OWNED)))
+            held = select(tickets_table.c.agent_id, func.count()).where(
+                tickets_table.c.state.in_(sorted(OWNED)), tickets_table.c.agent_id != ""
+            )
             loads = {row[0]: row[1] for row in (await tx.execute(held.group_by(tickets_table.c.agent_id))).all()}
             capacities = {
                 row[0]: row[1]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -73,9 +73,14 @@ class Outcome:
 class Simulation(World):
     """One database for any number of seeds, one after another."""
 
-    def __init__(self, path: Path, consuming: Consuming | None = None) -> None:
+    def __init__(self, path: Path, consuming: Consuming | None = None, *, policy: str = "") -> None:
+        """policy: of every queue; "" leaves the shipped one."""
         self.time = SimulatedClock()
-        super().__init__(f"sqlite+aiosqlite:///{path}", self.time)  # type: ignore[arg-type]
+        super().__init__(f"sqlite+aiosqlite:///{path}", self.time, quiet_after=timedelta(minutes=5))  # type: ignore[arg-type]
+        if policy:
+            changed = {name: replace(queue, policy=policy) for name, queue in self.rules.queues.items()}
+            self.rules = replace(self.rules, queues=changed)
+            self.context = replace(self.context, rules=self.rules)
         self.consuming = consuming or Consuming()
         self.simulated = SimulatedDatabase(
             path, Schedule(random.Random(0), self.time, 0.0), outbox=Outbox("router"), clock=self.time

@@ -66,15 +66,16 @@ async def test_prior_of_a_supervisor_is_written_under_its_version_and_steers_the
     await world.hire("ann", "bob", capacity=1)
     async with world.db.begin() as tx:
         await queue_store.upsert_queue(tx, TENANT, Queue("order", "Orders", skill="order", policy="fenliu"))
-    path = "/v1/agents/ann/efforts/order/simple"
+    path, kind = "/v1/agents/ann/efforts", {"category": "order", "complexity": "simple"}
     async with world.client("supervisor") as client:
-        said = await client.put(path, json={"prior_min": 60, "version": 0})
+        said = await client.put(path, json={**kind, "prior_min": 60, "version": 0})
         assert said.json()["efforts"][0]["expected_min"] == 60
-        assert (await client.put(path, json={"prior_min": 5, "version": 0})).status_code == 409
-        assert (await client.put("/v1/agents/ann/efforts/nonsense/simple", json={"prior_min": 5})).status_code == 422
-        assert (await client.put("/v1/agents/nix/efforts/order/simple", json={"prior_min": 5})).status_code == 404
+        assert (await client.put(path, json={**kind, "prior_min": 5, "version": 0})).status_code == 409
+        nonsense = {**kind, "category": "nonsense", "prior_min": 5}
+        assert (await client.put(path, json=nonsense)).status_code == 422
+        assert (await client.put("/v1/agents/nix/efforts", json={**kind, "prior_min": 5})).status_code == 404
     async with world.client("supervisor", tenant="rival") as client:
-        assert (await client.put(path, json={"prior_min": 5})).status_code == 404
+        assert (await client.put(path, json={**kind, "prior_min": 5})).status_code == 404
     await world.queue("k")
     await world.settle()
     assert (await world.ticket("k")).agent_id == "bob"

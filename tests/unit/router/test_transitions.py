@@ -27,6 +27,8 @@ LEGAL = {
     "requeue": "offered assigned in_progress on_hold",
     "start": "offered assigned",
     "hold": "assigned in_progress on_hold",
+    "park": "on_hold",
+    "wake": "on_hold",
     "remind": "on_hold",
     "warn": "waiting offered assigned in_progress on_hold",
     "notify": "waiting offered assigned in_progress on_hold",
@@ -74,7 +76,7 @@ def test_transition_grows_version_by_one_and_fence_exactly_when_owner_changes(ro
     resolved_keeps_fence = row.target == "resolved"
     if new_owner != old_owner and not resolved_keeps_fence:
         assert after.fence == before.fence + 1
-    assert sum(change.load_deltas().values()) == (after.state in OWNED) - (before.state in OWNED)
+    assert sum(change.load_deltas().values()) == after.owned - before.owned
     if after.state in TERMINAL:
         assert after.next_check_at is None
 
@@ -105,6 +107,13 @@ def test_give_moves_the_place_from_one_agent_to_the_other() -> None:
 def test_requeue_keeps_the_age_of_the_ticket() -> None:
     since = NOW - timedelta(minutes=50)
     assert apply(ticket("assigned", waiting_since=since), "requeue", "clock", NOW).after.waiting_since == since
+
+
+def test_resume_of_a_parked_ticket_stands_in_line_again_because_nobody_owns_it() -> None:
+    parked = apply(ticket("on_hold", awaited="customer"), "park", "clock", NOW).after
+    assert (parked.agent_id, parked.owned, parked.facts.known_agent, parked.paused) == ("", False, "a1", True)
+    awake = apply(parked, "resume", "customer", NOW)
+    assert (awake.action, awake.after.state, awake.load_deltas()) == ("wake", "waiting", {})
 
 
 def test_take_without_an_agent_is_a_bug() -> None:
