@@ -56,10 +56,16 @@ class Decision:
 
 @dataclass(slots=True)
 class Seen:
-    """What a plan looked at, by id: enough to make it again. desk: tickets waiting and agents online when it began;
-    given beforehand, they count instead of those that are there."""
+    """What a plan looked at: enough to make it again. Given beforehand, `moment` and `online` count instead of what
+    follows from the facts at hand, which are then a part of the desk's.
 
-    desk: tuple[int, int] | None = None
+    moment  what held for the whole plan; None until there is one.
+    online  agents of the whole desk who were online.
+    works, agents  by id.
+    """
+
+    moment: Moment | None = None
+    online: int = 0
     works: dict[str, Work] = field(default_factory=dict)
     agents: dict[str, Agent] = field(default_factory=dict)
 
@@ -89,17 +95,22 @@ def plan(
     seen             filled with what the plan looked at, to replay it from.
     explain          False leaves candidates and refused empty, which is all that it changes.
     """
-    desk = (seen.desk if seen else None) or (len(waiting), agents.online)
-    if seen:
-        seen.desk = desk
-    moment = Moment(now.timestamp(), outlook, desk[0] / max(desk[1], 1))
-    planner = _Planner(waiting, agents, policies, moment, BLOCK if desk[1] < LARGE_DESK else SMALL_BLOCK)
+    moment, online = _moment(waiting, agents, now, outlook), agents.online
+    if seen and seen.moment:
+        moment, online = seen.moment, seen.online
+    elif seen:
+        seen.moment, seen.online = moment, online
+    planner = _Planner(waiting, agents, policies, moment, BLOCK if online < LARGE_DESK else SMALL_BLOCK)
     planner.seen = seen
     planner.explain = explain
     decisions = planner.decide(limit)
     if held is not None:
         held.extend(planner.held)
     return decisions
+
+
+def _moment(waiting: Waiting, agents: Agents, now: datetime, outlook: Outlook) -> Moment:
+    return Moment(now.timestamp(), outlook, len(waiting) / max(agents.online, 1))
 
 
 class _Planner:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from services.router.domain.engine import Decision, Seen, plan
 from services.router.domain.outlook import Outlook
-from services.router.domain.policies.policy import Policy
+from services.router.domain.policies.policy import Moment, Policy
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.ticket import Agent
 
@@ -20,24 +20,26 @@ K = TypeVar("K")
 class Scene:
     """Facts on which a plan rested. What it never looked at cannot have moved it, and is left out.
 
-    waiting, online  how many tickets and agents the whole desk had, which says how crowded it was.
-    limit            most decisions that were asked for.
+    limit   most decisions that were asked for.
+    online  agents of the whole desk who were online.
+    moment  what held for the whole plan, with what was expected of these tickets and agents.
     """
 
     now: datetime
     limit: int
-    waiting: int
     online: int
+    moment: Moment
     works: tuple[Work, ...]
     agents: tuple[Agent, ...]
-    outlook: Outlook
 
 
-def scene_of(seen: Seen, now: datetime, limit: int, outlook: Outlook) -> Scene:
-    """What to keep of a plan that has just been made."""
+def scene_of(seen: Seen, now: datetime, limit: int) -> Scene:
+    """What to keep of a plan that has just been made. Raises ValueError where `seen` is of none."""
+    if seen.moment is None:
+        raise ValueError("no plan was made with this")
     works, agents = tuple(seen.works.values()), tuple(seen.agents.values())
-    waiting, online = seen.desk or (0, 0)
-    return Scene(now, limit, waiting, online, works, agents, _narrowed(outlook, works, seen.agents.keys()))
+    moment = replace(seen.moment, outlook=_narrowed(seen.moment.outlook, works, seen.agents.keys()))
+    return Scene(now, limit, seen.online, moment, works, agents)
 
 
 def _narrowed(outlook: Outlook, works: Collection[Work], agents: Collection[str]) -> Outlook:
@@ -66,6 +68,5 @@ def replay(scene: Scene, policies: Mapping[str, Policy]) -> list[Decision]:
     for work in scene.works:
         waiting.put(work, policies[work.policy].order(work))
     return plan(
-        waiting, agents, policies, scene.now, limit=scene.limit, outlook=scene.outlook,
-        seen=Seen(desk=(scene.waiting, scene.online)),
+        waiting, agents, policies, scene.now, limit=scene.limit, seen=Seen(scene.moment, scene.online)
     )  # fmt: skip

@@ -118,7 +118,7 @@ class Mirror:
         decisions = plan(
             self._waiting, self.agents, POLICIES, now, limit=limit, outlook=self.outlook, held=self.held, seen=seen
         )
-        self.scene = scene_of(seen, now, limit, self.outlook) if decisions else None
+        self.scene = scene_of(seen, now, limit) if decisions else None
         return decisions
 
     def wrap_up_s(self, ticket: Ticket) -> int:

@@ -50,7 +50,7 @@ def test_replay_of_a_part_of_a_busy_desk_gives_the_whole_plan_bit_for_bit(policy
     staff, items, outlook = _desk(policy)
     seen = Seen()
     decisions = plan(*indexes(staff, items), POLICIES, NOW, limit=20, outlook=outlook, seen=seen)
-    scene = scene_of(seen, NOW, 20, outlook)
+    scene = scene_of(seen, NOW, 20)
     assert len(decisions) == 20
     assert len(scene.works) < len(items), "only a part was looked at"
     again = unpacked(packed(scene))
