@@ -268,7 +268,9 @@ def _microseconds(moment: datetime) -> int:
 
 
 def _kind(enum: type[OrderEventKind] | type[LogisticsEventKind], number: int, prefix: str) -> str:
-    """The kind's slug; "" where it is not said or newer than this reader, which leaves the status as it is."""
-    names = {value: name for name, value in enum.items()}
-    slug = names.get(number, "").removeprefix(prefix).lower()
-    return "" if slug == "unspecified" else slug
+    """The kind's slug; "" where it is newer than this reader, which leaves the status as it is. Raises Malformed where
+    it is not said, or said with a name that nobody knows."""
+    names = {value: name.removeprefix(prefix).lower() for name, value in enum.items()}
+    if number == 0:
+        raise Malformed(f"kind is missing or unknown; it is one of {prefix}… {', '.join(list(names.values())[1:])}.")
+    return names.get(number, "")

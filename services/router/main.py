@@ -103,6 +103,7 @@ def _timers(settings: RouterSettings, levels: sla.ServiceLevels) -> Timers:
     return Timers(
         triage_after=timedelta(seconds=settings.triage_after_s),
         explain_after=timedelta(seconds=settings.explain_after_s),
+        ask_again_after=timedelta(seconds=settings.ask_again_after_s),
         away_grace=timedelta(seconds=settings.away_grace_s),
         quiet_after=timedelta(seconds=settings.quiet_after_s) if settings.quiet_after_s else None,
         self_service_after=timedelta(hours=settings.self_service_after_h),

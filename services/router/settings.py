@@ -23,6 +23,9 @@ class RouterSettings(ServiceSettings):
     explain_after_s: float = Field(
         5, gt=0, description="Seconds of waiting after which the reason for waiting is found out and published."
     )
+    ask_again_after_s: float = Field(
+        900, gt=0, description="Seconds after which those who declined are asked again, where nobody else can take it."
+    )
     away_grace_s: float = Field(
         600, ge=0, description="Seconds for which work under way stays with an agent who is away or offline."
     )

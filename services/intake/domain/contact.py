@@ -27,6 +27,15 @@ FACT = "fact"
 Subject = tuple[str, str, str]
 """What two contacts have in common when they are one matter: tenant, customer, "order:<id>" or "parcel:<number>"."""
 
+STORIES = {
+    "parcel_lost": "delivery",
+    "parcel_damaged": "delivery",
+    "promise_missed": "delivery",
+    "duplicate_charge": "charge",
+    "refund_overdue": "refund",
+}
+"""What the facts about one order tell of. Facts of two stories need different people, so they are two tickets."""
+
 RequestKey = tuple[str, str, str]
 """Tenant, operation ("create", "fact", "message:<ticket>"), key. The same one never takes effect twice."""
 
@@ -91,6 +100,25 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """An open ticket that a matter belongs to. fact: what opened it; empty where a customer did."""
+
+    ticket_id: str
+    fact: str = ""
+
+    def takes(self, contact: Contact) -> bool:
+        """True where the contact is about the same thing: customers' words always, a fact unless another story's fact
+        opened the ticket."""
+        return not contact.fact or not self.fact or story_of(contact.fact) == story_of(self.fact)
+
+
+def story_of(fact: str) -> str:
+    """The story of "fact:<kind>:<id>"; the kind itself where it stands in no story."""
+    kind = fact.removeprefix("fact:").partition(":")[0]
+    return STORIES.get(kind, kind)
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """The contact opens a ticket under its own id. followers: how many of the same batch join it at once."""
 
@@ -119,13 +147,14 @@ class Settlement:
     added: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
-def settle(contacts: Sequence[Contact], open_matters: Mapping[Subject, str]) -> Settlement:
+def settle(contacts: Sequence[Contact], open_matters: Mapping[Subject, Held]) -> Settlement:
     """Join each contact to the open ticket about the same order or parcel, else let it open one.
 
     contacts      in order of arrival; a later one may join an earlier one of the same batch.
     open_matters  ticket by subject, for tickets that are neither settled nor terminal.
 
-    A contact that names matters of two different tickets joins the one of the order. Matters that the joined ticket did
+    A contact that names matters of two different tickets joins the one of the order. A fact joins only a ticket of its
+    own story or a customer's: whoever works on a charge does not look for a parcel. Matters that the joined ticket did
     not have yet become its own, so that a third contact finds it by either.
     """
     known = dict(open_matters)
@@ -135,17 +164,20 @@ def settle(contacts: Sequence[Contact], open_matters: Mapping[Subject, str]) -> 
     opened: dict[tuple[str, str], int] = {}
     for contact in contacts:
         subjects = contact.subjects()
-        ticket_id = next((known[subject] for subject in subjects if subject in known), None)
-        where = (contact.tenant_id, ticket_id or contact.ticket_id)
-        if ticket_id is None:
+        found = (known[subject] for subject in subjects if subject in known)
+        held = next((ticket for ticket in found if ticket.takes(contact)), None)
+        where = (contact.tenant_id, held.ticket_id if held else contact.ticket_id)
+        if held is None:
+            held = Held(contact.ticket_id, contact.fact)
             opened[where] = len(outcomes)
             outcomes.append(Opened(contact))
         else:
             messages[where] = messages.get(where, 0) + 1
-            outcomes.append(Joined(contact, ticket_id, messages[where]))
+            outcomes.append(Joined(contact, held.ticket_id, messages[where]))
         for subject in subjects:
             if subject not in known:
-                known[subject] = fresh[subject] = where[1]
+                known[subject] = held
+                fresh[subject] = held.ticket_id
     for where, index in opened.items():
         outcomes[index] = Opened(outcomes[index].contact, messages.pop(where, 0))
     return Settlement(tuple(outcomes), fresh, messages)

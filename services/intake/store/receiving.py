@@ -13,6 +13,7 @@ from fenliu.chassis.db import Transaction, in_keys
 from fenliu.chassis.errors import Transient
 from services.intake.domain.contact import (
     Contact,
+    Held,
     Joined,
     Opened,
     RequestKey,
@@ -201,9 +202,16 @@ async def _insert_matters(tx: Transaction, found: Mapping[Subject, str]) -> set[
     return found.keys() - {tuple(row) for row in inserted}
 
 
-async def _lock_matters(tx: Transaction, subjects: set[Subject]) -> dict[Subject, str]:
-    query = select(*_MATTER, matters.c.ticket_id).where(in_keys(_MATTER, subjects)).order_by(*_MATTER)
-    return {tuple(row[:3]): row.ticket_id for row in await tx.execute(query.with_for_update())}
+async def _lock_matters(tx: Transaction, subjects: set[Subject]) -> dict[Subject, Held]:
+    ticket = (tickets.c.tenant_id == matters.c.tenant_id) & (tickets.c.ticket_id == matters.c.ticket_id)
+    query = (
+        select(*_MATTER, matters.c.ticket_id, tickets.c.fact)
+        .join(tickets, ticket)
+        .where(in_keys(_MATTER, subjects))
+        .order_by(*_MATTER)
+        .with_for_update(of=matters)
+    )
+    return {tuple(row[:3]): Held(row.ticket_id, row.fact) for row in await tx.execute(query)}
 
 
 async def _move_matters(tx: Transaction, moved: list[tuple[Subject, str]]) -> None:

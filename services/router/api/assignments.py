@@ -180,9 +180,10 @@ async def _transfer(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, bod
         if body.queue_id not in parts.rules.queues and body.queue_id not in overrides:
             raise NoSuchQueue()
         action = "move" if ticket.state == "waiting" else "return"
+        gave_away = (ticket.agent_id,) if who == "owner" else ()  # it must not come straight back
         return apply(
-            ticket, action, who, tx.now, reason=body.reason or "transferred", queue_id=body.queue_id, declined_by=(),
-            **_note(body),
+            ticket, action, who, tx.now, reason=body.reason or "transferred", queue_id=body.queue_id,
+            declined_by=gave_away, **_note(body),
         )  # fmt: skip
     target = await agent_store.load_agent(tx, ticket.tenant_id, body.agent_id or "", lock=True)
     if target is None:

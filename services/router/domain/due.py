@@ -35,6 +35,7 @@ class Timers:
     self_service_after  self-service without an answer until the ticket is closed.
     close_after         resolved until closed.
     quiet_after         on hold for the customer until it gives its agent's place back; None is never.
+    ask_again_after     declined by everybody who could take it until they are asked once more.
     look_again          how often a ticket is looked at for which nothing else is due.
     levels              service levels; None leaves targets, ladder and silence out.
     """
@@ -45,6 +46,7 @@ class Timers:
     self_service_after: timedelta = timedelta(hours=72)
     close_after: timedelta = timedelta(hours=72)
     quiet_after: timedelta | None = None
+    ask_again_after: timedelta = timedelta(minutes=15)
     look_again: timedelta = timedelta(hours=1)
     levels: ServiceLevels | None = None
 
@@ -122,8 +124,8 @@ def look(ticket: Ticket, agent: Agent | None, why: str, now: datetime, timers: T
         change = timed(change, now, timers)
     after = change.after if change else ticket
     if after.state == "waiting" and ticket.state == "waiting":
-        unsettled = after.reason in (ABOUT_TO_BE_ASSIGNED, ALL_DECLINED)
-        pause = timers.explain_after * 6 if unsettled else timers.look_again
+        pauses = {ABOUT_TO_BE_ASSIGNED: timers.explain_after * 6, ALL_DECLINED: timers.ask_again_after}
+        pause = pauses.get(after.reason, timers.look_again)
         return Look(change, max(min(now + pause, *_times(after, levels), now + timers.look_again), now))
     return Look(change, after.next_check_at if change else next_check(after, now, timers))
 
@@ -154,9 +156,11 @@ def _by_state(
             first_response_due_at=first, resolution_due_at=last, sla_version=levels.version,
         )  # fmt: skip
     if ticket.state == "waiting" and why not in ("", ABOUT_TO_BE_ASSIGNED, ticket.reason):
-        # Where everybody who could take it has declined, they are asked again rather than let it wait for ever.
-        declined = () if why == ALL_DECLINED else ticket.declined_by
-        return apply(ticket, "explain", "clock", now, reason=why, declined_by=declined)
+        return apply(ticket, "explain", "clock", now, reason=why)
+    asked_at = ticket.changed_at or now
+    if ticket.state == "waiting" and why == ALL_DECLINED and now >= asked_at + timers.ask_again_after:
+        # Everybody who could take it has declined and stood by it: they are asked again rather than let it wait on.
+        return apply(ticket, "explain", "clock", now, reason=why, declined_by=())
     if ticket.state == "offered":
         declined = (*ticket.declined_by, ticket.agent_id)
         return apply(ticket, "lapse", "clock", now, reason="offer_lapsed", declined_by=declined)

@@ -82,12 +82,23 @@ async def test_order_event_without_version_is_ordered_by_occurred_at(intake: Int
     [
         OrderEvent(tenant_id="t1", order_id="", kind=1, occurred_at=at()),
         OrderEvent(tenant_id="t1", order_id="x" * 129, kind=1, occurred_at=at()),
+        OrderEvent(tenant_id="t1", order_id="O1", occurred_at=at()),
+        LogisticsEvent(tenant_id="t1", parcel_id="P1", occurred_at=at()),
         OrderEvent(tenant_id="t1", order_id="O1", kind=1),
         LogisticsEvent(tenant_id="t1", parcel_id="", kind=1, occurred_at=at()),
         LogisticsEvent(tenant_id="t1", parcel_id="P1", kind=1, occurred_at=Timestamp(seconds=10**15)),
         LogisticsEvent(tenant_id="t1", parcel_id="a\nb", kind=1, occurred_at=at()),
     ],
-    ids=["no order", "long order", "no time", "no parcel", "no such time", "control character"],
+    ids=[
+        "no order",
+        "long order",
+        "no order kind",
+        "no parcel kind",
+        "no time",
+        "no parcel",
+        "no such time",
+        "control character",
+    ],
 )
 async def test_outside_event_that_makes_no_sense_is_malformed(intake: Intake, event):
     with pytest.raises(Malformed):

@@ -82,7 +82,9 @@ async def test_offer_not_answered_lapses_and_goes_to_the_next(world: World) -> N
     assert ticket.agent_id != first
 
 
-async def test_ticket_that_everybody_declined_is_offered_again(world: World) -> None:
+async def test_ticket_that_everybody_declined_says_so_and_is_offered_again_a_quarter_of_an_hour_later(
+    world: World,
+) -> None:
     await _offers(world)
     await world.hire("ann")
     await world.queue("k")
@@ -90,10 +92,33 @@ async def test_ticket_that_everybody_declined_is_offered_again(world: World) -> 
     await _act(world, "k", "decline")
     await world.settle()
     assert (await world.ticket("k")).state == "waiting"
-    world.clock.jump(seconds=6)
+    for seconds in (6, 60, 600):
+        world.clock.jump(seconds=seconds)
+        await world.due.step()
+        await world.settle()
+        assert await world.state("k") == ("waiting", "all_declined")
+    await world.presence("online", "ann")  # a sign of life, as a quarter of an hour without one means gone
+    world.clock.jump(seconds=300)
     await world.due.step()
     await world.settle()
     assert (await world.ticket("k")).state == "offered"
+
+
+async def test_ticket_transferred_to_another_queue_does_not_come_straight_back_to_who_gave_it_away(
+    world: World,
+) -> None:
+    await world.hire("ann")
+    await world.queue("k")
+    await world.settle()
+    async with world.client("agent", subject="ann") as client:
+        body = {"fence": (await world.ticket("k")).fence, "queue_id": "payment"}
+        assert (await client.post("/v1/assignments/k/transfer", json=body)).status_code == 200
+    await world.settle()
+    ticket = await world.ticket("k")
+    assert (ticket.state, ticket.queue_id) == ("waiting", "payment")
+    await world.hire("bob")
+    await world.settle()
+    assert (await world.ticket("k")).agent_id == "bob"
 
 
 async def test_waiting_ticket_tells_why_after_some_seconds(world: World) -> None:

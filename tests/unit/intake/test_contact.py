@@ -5,6 +5,7 @@ import pytest
 from services.intake.domain.contact import (
     MAX_JOINED_CHARS,
     Contact,
+    Held,
     Joined,
     Opened,
     fingerprint_of,
@@ -21,14 +22,39 @@ def contact(
 
 
 def test_settle_same_customer_and_order_joins_the_open_ticket():
-    settlement = settle([contact(1, order="O1")], {("t1", "c1", "order:O1"): "open"})
+    settlement = settle([contact(1, order="O1")], {("t1", "c1", "order:O1"): Held("open")})
     assert settlement.outcomes == (Joined(contact(1, order="O1"), "open", 1),)
     assert settlement.added == {("t1", "open"): 1}
     assert settlement.matters == {}
 
 
+LOST, LATE, CHARGED = "fact:parcel_lost:P1", "fact:promise_missed:O1/P1", "fact:duplicate_charge:O1"
+
+
+def test_settle_fact_of_another_story_opens_a_ticket_of_its_own():
+    lost = Held("lost", LOST)
+    known = {("t1", "c1", "order:O1"): lost, ("t1", "c1", "parcel:P1"): lost}
+    settlement = settle([contact(1, order="O1", fact=CHARGED), contact(2, order="O1", parcel="P1", fact=LATE)], known)
+    charged, late = settlement.outcomes
+    assert charged == Opened(contact(1, order="O1", fact=CHARGED))
+    assert late == Joined(contact(2, order="O1", parcel="P1", fact=LATE), "lost", 1)
+
+
+def test_settle_fact_finds_its_story_by_the_parcel_where_the_order_belongs_to_another():
+    known = {("t1", "c1", "order:O1"): Held("charged", CHARGED), ("t1", "c1", "parcel:P1"): Held("lost", LOST)}
+    (late,) = settle([contact(1, order="O1", parcel="P1", fact=LATE)], known).outcomes
+    assert late == Joined(contact(1, order="O1", parcel="P1", fact=LATE), "lost", 1)
+
+
+@pytest.mark.parametrize(("held", "fact"), [("", CHARGED), (CHARGED, "")], ids=["complaint_first", "fact_first"])
+def test_settle_complaint_and_fact_about_one_order_are_one_ticket_in_either_order(held: str, fact: str):
+    known = {("t1", "c1", "order:O1"): Held("open", held)}
+    (outcome,) = settle([contact(1, order="O1", fact=fact)], known).outcomes
+    assert isinstance(outcome, Joined)
+
+
 def test_settle_same_parcel_joins_the_open_ticket_and_brings_its_order():
-    settlement = settle([contact(1, order="O1", parcel="P1")], {("t1", "c1", "parcel:P1"): "open"})
+    settlement = settle([contact(1, order="O1", parcel="P1")], {("t1", "c1", "parcel:P1"): Held("open")})
     assert settlement.outcomes == (Joined(contact(1, order="O1", parcel="P1"), "open", 1),)
     assert settlement.matters == {("t1", "c1", "order:O1"): "open"}
 
