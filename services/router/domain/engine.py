@@ -9,7 +9,7 @@ fill. Capacity is never exceeded inside a plan: every decision takes its place a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,6 +22,9 @@ from services.router.domain.queues import GENERAL, Requirement
 
 BLOCK, SMALL_BLOCK, LARGE_DESK = 16, 8, 200
 """Most tickets that are matched at once, and on a desk of so many agents online, where choice is plenty anyway."""
+
+STEP = 40
+"""Decisions after which a plan pauses: some 10 ms of work."""
 
 Head = tuple[float, str, Bucket]
 
@@ -67,24 +70,52 @@ def plan(
     waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], now: datetime, *, limit: int = 500,
     outlook: Outlook = NEUTRAL, held: list[str] | None = None, explain: bool = True,
 ) -> list[Decision]:  # fmt: skip
-    """The next assignments, most pressing first, at most `limit`.
+    """The next assignments, most pressing first, at most `limit`. See plan_in_steps."""
+    steps = plan_in_steps(
+        waiting, agents, policies, now, limit=limit, outlook=outlook, held=held, explain=explain
+    )  # fmt: skip
+    return [decision for step in steps for decision in step]
 
-    waiting, agents  facts of one desk; unchanged afterwards, whatever was decided.
+
+def plan_in_steps(
+    waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], now: datetime, *, limit: int = 500,
+    outlook: Outlook = NEUTRAL, held: list[str] | None = None, explain: bool = True,
+) -> Iterator[list[Decision]]:  # fmt: skip
+    """The same assignments in parts of about STEP, so that the caller can do other things after each of them.
+
+    waiting, agents  facts of one desk; they must not be changed, nor planned with, before the iteration has ended, and
+                     are as before then, whatever was decided.
     policies         by the name that stands on the work.
     outlook          what is expected of tickets and agents.
     held             filled with tickets that somebody could take but that wait for their known agent: look again soon.
     explain          False leaves candidates and refused empty, which is all that it changes.
     """
-    planner = _Planner(waiting, agents, policies, Moment(now.timestamp(), outlook, _backlog(waiting, agents)))
+    planner = _Planner(waiting, agents, policies, _moment(waiting, agents, now, outlook))
     planner.explain = explain
-    decisions = planner.decide(limit)
+    try:
+        planner.begin()
+        while limit > 0 and (made := planner.decide(limit)):
+            limit -= len(made)
+            yield made
+    finally:
+        planner.undo()
     if held is not None:
         held.extend(planner.held)
-    return decisions
 
 
-def _backlog(waiting: Waiting, agents: Agents) -> float:
-    return len(waiting) / max(agents.online, 1)
+def _moment(waiting: Waiting, agents: Agents, now: datetime, outlook: Outlook) -> Moment:
+    """What waits now, in all and by skill."""
+    total, by_skill = 0.0, {}
+    for bucket in waiting.buckets():
+        head = waiting.head(bucket)
+        if head is not None:
+            work, skill = head[1], bucket[0].skill
+            minutes = waiting.size(bucket) * outlook.mean_of(work.category, work.complexity, work.predicted_min)
+            total += minutes
+            by_skill[skill] = by_skill.get(skill, 0.0) + minutes
+    online = max(agents.online, 1)
+    queue_min = {skill: load / able for skill, load in by_skill.items() if (able := agents.able(skill)) > 1e-9}
+    return Moment(now.timestamp(), outlook, len(waiting) / online, total / online, queue_min)
 
 
 class _Planner:
@@ -103,18 +134,22 @@ class _Planner:
         self.decisions: list[Decision] = []
         self.fronts: dict[int, list[Seat]] = {}
 
-    def decide(self, limit: int) -> list[Decision]:
+    def begin(self) -> None:
+        """Line everybody up."""
         self.agents.settle()
         for bucket in self.waiting.buckets():
             self._push_head(bucket)
-        while self.heads and len(self.decisions) < limit:
+
+    def decide(self, limit: int) -> list[Decision]:
+        """The next decisions, about STEP of them and at most `limit`; none where nothing is left to decide."""
+        self.decisions = []
+        while self.heads and len(self.decisions) < min(limit, STEP):
             if self.policies[self.heads[0][2][1]].parts is None:
                 bucket = heapq.heappop(self.heads)[2]
                 if self._serve(bucket):
                     self._push_head(bucket)
             else:
                 self._serve_block(limit - len(self.decisions))
-        self._undo()
         return self.decisions
 
     def _head(self, bucket: Bucket) -> tuple[float, Work] | None:
@@ -231,15 +266,27 @@ class _Planner:
         return known.agent_id in line.members and known.capacity > 0 and hold(work, known, self.moment)
 
     def _add_wishes(self, rows: list[_Row]) -> None:
-        """Tickets that wish for an agent of the block come in too, the first of each, however far back they stand."""
+        """Tickets that wish for an agent of the block come in too, the first of each kind, however far back they stand:
+        for that agent alone."""
         seats = {seat.agent_id: seat for row in rows for seat in row.seats}
         for agent_id in sorted(seats):
             for bucket in self.waiting.wishes(agent_id):
-                head = self._head(bucket)
-                if head is not None and len(rows) < 2 * self.block and self.policies[bucket[1]].parts is not None:
-                    row = self._row(bucket)
-                    if row is not None and row.seats:
-                        rows.append(row)
+                if len(rows) >= 2 * self.block:
+                    return
+                row = self._wish_row(bucket, seats[agent_id])
+                if row is not None:
+                    rows.append(row)
+
+    def _wish_row(self, bucket: Bucket, seat: Seat) -> _Row | None:
+        head, policy = self._head(bucket), self.policies[bucket[1]]
+        if head is None or policy.parts is None or seat.agent_id in head[1].excluded:
+            return None
+        found = self._line(bucket, policy)
+        if found is None or seat.agent_id not in found[1].members:
+            return None
+        self.taken.append((bucket, self.waiting.take_head(bucket)))
+        self.gone.add(head[1].ticket_id)
+        return _Row(bucket, head[1], policy, found[0], [seat])
 
     def _match(self, rows: list[_Row], room: int) -> None:
         seats: dict[str, Seat] = {}
@@ -288,7 +335,8 @@ class _Planner:
         seat.load += 1
         seat.last_ts = seat.idle_ts = self.moment.now_ts
 
-    def _undo(self) -> None:
+    def undo(self) -> None:
+        """Give back what was taken tentatively."""
         self.waiting.restore(self.taken)
         for seat, load, last_ts, idle_ts in self.seats.values():
             seat.load, seat.last_ts, seat.idle_ts = load, last_ts, idle_ts

@@ -36,7 +36,7 @@ def candidates_of(
     for seat in (chosen, *others[: SHOWN - 1]):
         score = values.get(seat.agent_id)
         parts = policy.parts(work, seat, moment).items() if policy.parts and values else ()
-        rounded = tuple((name, round(value, 6)) for name, value in parts)
+        rounded = tuple([(name, round(value, 6)) for name, value in parts])
         found.append(Candidate(seat.agent_id, None if score is None else round(score, 6), rounded))
     return tuple(found)
 
