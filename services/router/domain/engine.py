@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import fsum
 
 from services.router.domain.explain import Candidate, candidates_of, refusals
 from services.router.domain.matching import FORBIDDEN, match
@@ -71,9 +72,7 @@ def plan(
     outlook: Outlook = NEUTRAL, held: list[str] | None = None, explain: bool = True,
 ) -> list[Decision]:  # fmt: skip
     """The next assignments, most pressing first, at most `limit`. See plan_in_steps."""
-    steps = plan_in_steps(
-        waiting, agents, policies, now, limit=limit, outlook=outlook, held=held, explain=explain
-    )  # fmt: skip
+    steps = plan_in_steps(waiting, agents, policies, now, limit=limit, outlook=outlook, held=held, explain=explain)
     return [decision for step in steps for decision in step]
 
 
@@ -105,17 +104,16 @@ def plan_in_steps(
 
 def _moment(waiting: Waiting, agents: Agents, now: datetime, outlook: Outlook) -> Moment:
     """What waits now, in all and by skill."""
-    total, by_skill = 0.0, {}
+    minutes: dict[str, list[float]] = {}
     for bucket in waiting.buckets():
         head = waiting.head(bucket)
         if head is not None:
-            work, skill = head[1], bucket[0].skill
-            minutes = waiting.size(bucket) * outlook.mean_of(work.category, work.complexity, work.predicted_min)
-            total += minutes
-            by_skill[skill] = by_skill.get(skill, 0.0) + minutes
+            each = outlook.mean_of(head[1].category, head[1].complexity, head[1].predicted_min)
+            minutes.setdefault(bucket[0].skill, []).append(waiting.size(bucket) * each)
+    sums = {skill: fsum(found) for skill, found in sorted(minutes.items())}  # whatever order the buckets came in
     online = max(agents.online, 1)
-    queue_min = {skill: load / able for skill, load in by_skill.items() if (able := agents.able(skill)) > 1e-9}
-    return Moment(now.timestamp(), outlook, len(waiting) / online, total / online, queue_min)
+    queue_min = {skill: total / able for skill, total in sums.items() if (able := agents.able(skill)) > 0}
+    return Moment(now.timestamp(), outlook, len(waiting) / online, sum(sums.values()) / online, queue_min)
 
 
 class _Planner:

@@ -269,7 +269,7 @@ class Agents:
     def __init__(self) -> None:
         self._seats: dict[str, Seat] = {}
         self._online = 0
-        self._able: dict[str, float] = {}
+        self._able: dict[str, dict[int, int]] = {}
         self._keys: dict[str, _Profile] = {}
         self._profiles: dict[_Profile, dict[str, Seat]] = {}
         self._groups: dict[frozenset[_Profile], _Group] = {}
@@ -333,13 +333,18 @@ class Agents:
 
     def able(self, skill: str) -> float:
         """How many agents are online for a skill, each shared out evenly among their skills."""
-        return self._able.get(skill, 0.0)
+        by_width = self._able.get(skill, {})
+        return sum(
+            by_width[width] / width for width in sorted(by_width)
+        )  # in this order, so that it is always the same
 
     def _count(self, agent: Agent, change: int) -> None:
         self._online += change
         if change:
+            width = len(agent.skills)
             for skill in agent.skills:
-                self._able[skill] = self._able.get(skill, 0.0) + change / len(agent.skills)
+                by_width = self._able.setdefault(skill, {})
+                by_width[width] = by_width.get(width, 0) + change
 
     def effective(self, needed: Requirement) -> Requirement | None:
         """The strongest form of the requirement that somebody on the desk meets; None on a desk without agents."""

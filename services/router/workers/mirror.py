@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from services.router.domain.clocks import WIDENED
-from services.router.domain.engine import Decision, plan
+from services.router.domain.engine import Decision, plan_in_steps
 from services.router.domain.policies import POLICIES
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.queues import GENERAL, Queue, QueueRules
@@ -72,10 +72,10 @@ class Mirror:
             work = self._work(ticket)
             self._waiting.put(work, POLICIES[work.policy].order(work))
 
-    def decide(self, now: datetime, limit: int) -> list[Decision]:
-        """The engine's next decisions for this desk."""
+    def decide(self, now: datetime, limit: int) -> Iterator[list[Decision]]:
+        """The engine's next decisions for this desk, some at a time; it must not change before the iteration ends."""
         self.held.clear()
-        return plan(self._waiting, self.agents, POLICIES, now, limit=limit, held=self.held)
+        return plan_in_steps(self._waiting, self.agents, POLICIES, now, limit=limit, held=self.held)
 
     def _work(self, ticket: Ticket) -> Work:
         queue = self.overrides.get(ticket.queue_id) or self._rules.queues.get(ticket.queue_id)

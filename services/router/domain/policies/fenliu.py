@@ -22,7 +22,6 @@ from services.router.domain.policies.policy import (
 )
 from services.router.domain.pool import Seat, Work
 
-
 CALM_MIN = 30.0
 """Queues much shorter than this, in minutes of work per able agent, are as good as equally long."""
 
