@@ -28,7 +28,8 @@ CALM_MIN = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """How much each consideration counts; found on part of the days and seeds of bench/results/policies-*.json.
+    """How much each consideration counts; found on days 1 to 7 of the bank's log and seeds 101 to 140 of the stressed
+    desks. The other days and seeds are for evaluation: bench/results/policies-*.json.
 
     floor      cost of a minute long before the due time, as a share of a late ticket's.
     ahead      how far ahead a due time is seen, in times the backlog takes to clear.
@@ -43,7 +44,7 @@ class Dial:
                    work waiting per able agent goes first, so that no skill's queue outlives the others.
     quick          power of the agent's advantage over the average agent; above 1, everybody does what they do best.
     vip            power of a class's weight; above 1, heavy classes count for more than their cost.
-    scarce, misfit, hand_off, crowding, unfair, overrun   prices.
+    scarce, misfit, hand_off, crowding, unfair, overrun   prices; unfair is the fairness dial, off by default.
     """
 
     floor: float = 0.05
