@@ -24,6 +24,9 @@ from services.router.domain.queues import GENERAL, Requirement
 BLOCK, SMALL_BLOCK, LARGE_DESK = 16, 8, 200
 """Most tickets that are matched at once, and on a desk of so many agents online, where choice is plenty anyway."""
 
+WISHES, FEW_WISHES = 16, 2
+"""Most tickets that come into a block because they wish for one of its agents, and on a large desk, per eight others."""
+
 STEP = 24
 """Decisions after which a plan pauses: some 7 ms of work, 15 where the machine is busy."""
 
@@ -123,7 +126,8 @@ class _Planner:
         self.policies = policies
         self.moment = moment
         self.explain = True
-        self.block = BLOCK if agents.online < LARGE_DESK else SMALL_BLOCK
+        small = agents.online < LARGE_DESK
+        self.block, self.wishes = (BLOCK, WISHES) if small else (SMALL_BLOCK, FEW_WISHES)
         self.held: list[str] = []
         self.taken: list[tuple[Bucket, Entry]] = []
         self.gone: set[str] = set()
@@ -266,10 +270,10 @@ class _Planner:
     def _add_wishes(self, rows: list[_Row]) -> None:
         """Tickets that wish for an agent of the block come in too, the first of each kind, however far back they stand:
         for that agent alone."""
-        seats = {seat.agent_id: seat for row in rows for seat in row.seats}
+        seats, most = {seat.agent_id: seat for row in rows for seat in row.seats}, len(rows) + self.wishes
         for agent_id in sorted(seats):
             for bucket in self.waiting.wishes(agent_id):
-                if len(rows) >= 2 * self.block:
+                if len(rows) >= most:
                     return
                 row = self._wish_row(bucket, seats[agent_id])
                 if row is not None:
