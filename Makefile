@@ -65,8 +65,8 @@ check: lint ## lint and the quick tests, in a minute
 test: lint ## everything, on real Apache Kafka and PostgreSQL
 	$(PYTEST) -m "not soak" tests $(ARGS)
 
-soak: $(DEV_DONE) ## the long runs
-	$(BIN)/python -m pytest -p no:cacheprovider -m soak --timeout=7200 tests $(ARGS)
+soak: $(DEV_DONE) ## the long runs; a stopped one goes on where it was
+	$(BIN)/python -m pytest -p no:cacheprovider -p no:randomly -v -m soak --timeout=7200 tests $(ARGS)
 
 bench: $(DEV_DONE) ## measure against the machine's own ceilings; results in bench/results
 	$(BIN)/python -m bench all $(ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from services.router.domain.queues import Requirement
 from services.router.domain.ticket import Agent
@@ -32,9 +31,9 @@ def relaxations(needed: Requirement) -> Iterator[Requirement]:
     waited for; nothing is relaxed for that."""
     yield needed
     if needed.seniority or needed.level:
-        yield replace(needed, seniority=0.0, level=0.0)
+        yield needed._replace(seniority=0.0, level=0.0)
     if needed.skill:
-        yield replace(needed, seniority=0.0, level=0.0, skill="")
+        yield needed._replace(seniority=0.0, level=0.0, skill="")
     if needed.language:
         yield Requirement()
 

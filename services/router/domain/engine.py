@@ -9,9 +9,10 @@ fill. Capacity is never exceeded inside a plan: every decision takes its place a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import fsum
 
 from services.router.domain.explain import Candidate, candidates_of, refusals
 from services.router.domain.matching import FORBIDDEN, match
@@ -23,6 +24,12 @@ from services.router.domain.ticket import Agent
 
 BLOCK, SMALL_BLOCK, LARGE_DESK = 16, 8, 200
 """Most tickets that are matched at once, and on a desk of so many agents online, where choice is plenty anyway."""
+
+WISHES, FEW_WISHES = 16, 2
+"""Most tickets that come into a block for wishing for one of its agents, and on a large desk, per eight others."""
+
+STEP = 24
+"""Decisions after which a plan pauses: some 7 ms of work, 15 where the machine is busy."""
 
 Head = tuple[float, str, Bucket]
 
@@ -86,9 +93,21 @@ def plan(
     waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], now: datetime, *, limit: int = 500,
     outlook: Outlook = NEUTRAL, held: list[str] | None = None, explain: bool = True, seen: Seen | None = None,
 ) -> list[Decision]:  # fmt: skip
-    """The next assignments, most pressing first, at most `limit`.
+    """The next assignments, most pressing first, at most `limit`. See plan_in_steps."""
+    steps = plan_in_steps(
+        waiting, agents, policies, now, limit=limit, outlook=outlook, held=held, explain=explain, seen=seen
+    )
+    return [decision for step in steps for decision in step]
 
-    waiting, agents  facts of one desk; unchanged afterwards, whatever was decided.
+
+def plan_in_steps(
+    waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], now: datetime, *, limit: int = 500,
+    outlook: Outlook = NEUTRAL, held: list[str] | None = None, explain: bool = True, seen: Seen | None = None,
+) -> Iterator[list[Decision]]:  # fmt: skip
+    """The same assignments in parts of about STEP, so that the caller can do other things after each of them.
+
+    waiting, agents  facts of one desk; they must not be changed, nor planned with, before the iteration has ended, and
+                     are as before then, whatever was decided.
     policies         by the name that stands on the work.
     outlook          what is expected of tickets and agents.
     held             filled with tickets that somebody could take but that wait for their known agent: look again soon.
@@ -100,30 +119,46 @@ def plan(
         moment, online = seen.moment, seen.online
     elif seen:
         seen.moment, seen.online = moment, online
-    planner = _Planner(waiting, agents, policies, moment, BLOCK if online < LARGE_DESK else SMALL_BLOCK)
+    planner = _Planner(waiting, agents, policies, moment, small=online < LARGE_DESK)
     planner.seen = seen
     planner.explain = explain
-    decisions = planner.decide(limit)
+    try:
+        planner.begin()
+        while limit > 0 and (made := planner.decide(limit)):
+            limit -= len(made)
+            yield made
+    finally:
+        planner.undo()
     if held is not None:
         held.extend(planner.held)
-    return decisions
 
 
 def _moment(waiting: Waiting, agents: Agents, now: datetime, outlook: Outlook) -> Moment:
-    return Moment(now.timestamp(), outlook, len(waiting) / max(agents.online, 1))
+    """What waits now, in all and by skill."""
+    minutes: dict[str, list[float]] = {}
+    for bucket in waiting.buckets():
+        head = waiting.head(bucket)
+        if head is not None:
+            each = outlook.mean_of(head[1].category, head[1].complexity, head[1].predicted_min)
+            minutes.setdefault(bucket[0].skill, []).append(waiting.size(bucket) * each)
+    sums = {skill: fsum(found) for skill, found in sorted(minutes.items())}  # whatever order the buckets came in
+    online = max(agents.online, 1)
+    queue_min = {skill: total / able for skill, total in sums.items() if (able := agents.able(skill)) > 0}
+    return Moment(now.timestamp(), outlook, len(waiting) / online, sum(sums.values()) / online, queue_min)
 
 
 class _Planner:
     def __init__(
-        self, waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], moment: Moment, block: int
+        self, waiting: Waiting, agents: Agents, policies: Mapping[str, Policy], moment: Moment, small: bool
     ) -> None:
+        """small: there are so few agents that it pays to match more tickets at once."""
         self.waiting = waiting
         self.agents = agents
         self.policies = policies
         self.moment = moment
         self.explain = True
         self.seen: Seen | None = None
-        self.block = block
+        self.block, self.wishes = (BLOCK, WISHES) if small else (SMALL_BLOCK, FEW_WISHES)
         self.held: list[str] = []
         self.taken: list[tuple[Bucket, Entry]] = []
         self.gone: set[str] = set()
@@ -132,18 +167,22 @@ class _Planner:
         self.decisions: list[Decision] = []
         self.fronts: dict[int, list[Seat]] = {}
 
-    def decide(self, limit: int) -> list[Decision]:
+    def begin(self) -> None:
+        """Line everybody up."""
         self.agents.settle()
         for bucket in self.waiting.buckets():
             self._push_head(bucket)
-        while self.heads and len(self.decisions) < limit:
+
+    def decide(self, limit: int) -> list[Decision]:
+        """The next decisions, about STEP of them and at most `limit`; none where nothing is left to decide."""
+        self.decisions = []
+        while self.heads and len(self.decisions) < min(limit, STEP):
             if self.policies[self.heads[0][2][1]].parts is None:
                 bucket = heapq.heappop(self.heads)[2]
                 if self._serve(bucket):
                     self._push_head(bucket)
             else:
                 self._serve_block(limit - len(self.decisions))
-        self._undo()
         return self.decisions
 
     def _head(self, bucket: Bucket) -> tuple[float, Work] | None:
@@ -272,15 +311,30 @@ class _Planner:
         return known.agent_id in line.members and known.capacity > 0 and hold(work, known, self.moment)
 
     def _add_wishes(self, rows: list[_Row]) -> None:
-        """Tickets that wish for an agent of the block come in too, the first of each, however far back they stand."""
-        seats = {seat.agent_id: seat for row in rows for seat in row.seats}
+        """Tickets that wish for an agent of the block come in too, the first of each kind, however far back they stand:
+        for that agent alone."""
+        seats, most = {seat.agent_id: seat for row in rows for seat in row.seats}, len(rows) + self.wishes
         for agent_id in sorted(seats):
             for bucket in self.waiting.wishes(agent_id):
-                head = self._head(bucket)
-                if head is not None and len(rows) < 2 * self.block and self.policies[bucket[1]].parts is not None:
-                    row = self._row(bucket)
-                    if row is not None and row.seats:
-                        rows.append(row)
+                if len(rows) >= most:
+                    return
+                row = self._wish_row(bucket, seats[agent_id])
+                if row is not None:
+                    rows.append(row)
+
+    def _wish_row(self, bucket: Bucket, seat: Seat) -> _Row | None:
+        head, policy = self._head(bucket), self.policies[bucket[1]]
+        if head is None or policy.parts is None:
+            return None
+        self._note(head[1], [seat])
+        if seat.agent_id in head[1].excluded:
+            return None
+        found = self._line(bucket, policy)
+        if found is None or seat.agent_id not in found[1].members:
+            return None
+        self.taken.append((bucket, self.waiting.take_head(bucket)))
+        self.gone.add(head[1].ticket_id)
+        return _Row(bucket, head[1], policy, found[0], [seat])
 
     def _match(self, rows: list[_Row], room: int) -> None:
         seats: dict[str, Seat] = {}
@@ -331,7 +385,8 @@ class _Planner:
         seat.load_min += expected
         seat.last_ts = seat.idle_ts = self.moment.now_ts
 
-    def _undo(self) -> None:
+    def undo(self) -> None:
+        """Give back what was taken tentatively."""
         self.waiting.restore(self.taken)
         for seat, load, load_min, last_ts, idle_ts in self.seats.values():
             seat.load, seat.load_min, seat.last_ts, seat.idle_ts = load, load_min, last_ts, idle_ts

@@ -38,7 +38,7 @@ def candidates_of(
     for seat in (chosen, *others[: SHOWN - 1]):
         score = values.get(seat.agent_id)
         parts = policy.parts(work, seat, moment).items() if policy.parts and values else ()
-        rounded = tuple((name, round(value, 6)) for name, value in parts)
+        rounded = tuple([(name, round(value, 6)) for name, value in parts])
         value = None if score is None else round(score, 6)
         found.append(Candidate(seat.agent_id, value, rounded, round(minutes(work, seat, moment), 3)))
     return tuple(found)

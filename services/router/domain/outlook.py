@@ -42,6 +42,10 @@ class Outlook:
         mean = self.minutes.get((category, complexity)) or otherwise or self.mean_min
         return mean * (self.pace.get((agent_id, category)) or self.agent_pace.get(agent_id, 1.0))
 
+    def mean_of(self, category: str, complexity: str, otherwise: float) -> float:
+        """Minutes that an average agent needs for such a ticket; `otherwise` where nothing is known."""
+        return self.minutes.get((category, complexity)) or otherwise or self.mean_min
+
 
 NEUTRAL = Outlook()
 

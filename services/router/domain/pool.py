@@ -96,6 +96,7 @@ class Waiting:
         self._heaps: dict[Bucket, list[Entry]] = {}
         self._wished: dict[Bucket, list[Entry]] = {}
         self._wishes: dict[str, set[Bucket]] = {}
+        self._sizes: dict[Bucket, int] = {}
         self._numbers = count()
 
     def __len__(self) -> int:
@@ -111,16 +112,27 @@ class Waiting:
 
     def put(self, work: Work, order: float) -> None:
         """Add or replace. order: the policy's key, which must not change with time."""
-        entry = (order, work.ticket_id, next(self._numbers))
+        self.discard(work.ticket_id)
+        entry, bucket = (order, work.ticket_id, next(self._numbers)), work.bucket
         self._entries[work.ticket_id] = (work, entry[2])
-        heapq.heappush(self._heaps.setdefault(work.bucket, []), entry)
+        self._sizes[bucket] = self._sizes.get(bucket, 0) + 1
+        heapq.heappush(self._heaps.setdefault(bucket, []), entry)
         if work.known_agent:
             heapq.heappush(self._wished.setdefault(work.wish_bucket, []), entry)
             self._wishes.setdefault(work.known_agent, set()).add(work.wish_bucket)
 
     def discard(self, ticket_id: str) -> None:
         """Forget a ticket; no error where it is not there. Its heap entry is dropped when it comes to the top."""
-        self._entries.pop(ticket_id, None)
+        entry = self._entries.pop(ticket_id, None)
+        if entry is not None:
+            bucket = entry[0].bucket
+            self._sizes[bucket] -= 1
+            if not self._sizes[bucket]:
+                del self._sizes[bucket]
+
+    def size(self, bucket: Bucket) -> int:
+        """How many tickets are in a bucket; those of wishes are not counted."""
+        return self._sizes.get(bucket, 0)
 
     def buckets(self) -> Collection[Bucket]:
         """Keys of the buckets that may hold work; those of wishes are not among them."""
@@ -259,11 +271,13 @@ class Agents:
     def __init__(self) -> None:
         self._seats: dict[str, Seat] = {}
         self._online = 0
+        self._able: dict[str, dict[int, int]] = {}
         self._keys: dict[str, _Profile] = {}
         self._profiles: dict[_Profile, dict[str, Seat]] = {}
         self._groups: dict[frozenset[_Profile], _Group] = {}
         self._groups_of: dict[_Profile, list[_Group]] = {}
         self._by_need: dict[Requirement, _Group] = {}
+        self._effective: dict[Requirement, Requirement | None] = {}
 
     def __len__(self) -> int:
         return len(self._seats)
@@ -285,7 +299,7 @@ class Agents:
                 self.remove(agent_id)
                 before = None
         seat = self._seats[agent_id] = Seat(agent)
-        self._online += seat.online - (before.online if before else 0)
+        self._count(seat.agent, seat.online - (before.online if before else 0))
         self._keys[agent_id] = key
         if key not in self._profiles:
             self._profiles[key] = {}
@@ -301,7 +315,7 @@ class Agents:
         seat = self._seats.pop(agent_id, None)
         if seat is None:
             return
-        self._online -= seat.online
+        self._count(seat.agent, -seat.online)
         key = self._keys.pop(agent_id)
         del self._profiles[key][agent_id]
         for group in self._groups_of.get(key, ()):
@@ -319,9 +333,27 @@ class Agents:
         """How many agents are online."""
         return self._online
 
+    def able(self, skill: str) -> float:
+        """How many agents are online for a skill, each shared out evenly among their skills."""
+        by_width = self._able.get(skill, {})
+        return sum(
+            by_width[width] / width for width in sorted(by_width)
+        )  # in this order, so that it is always the same
+
+    def _count(self, agent: Agent, change: int) -> None:
+        self._online += change
+        if change:
+            width = len(agent.skills)
+            for skill in agent.skills:
+                by_width = self._able.setdefault(skill, {})
+                by_width[width] = by_width.get(width, 0) + change
+
     def effective(self, needed: Requirement) -> Requirement | None:
         """The strongest form of the requirement that somebody on the desk meets; None on a desk without agents."""
-        return next((weaker for weaker in relaxations(needed) if self._group(weaker).members), None)
+        if needed not in self._effective:
+            weaker = (one for one in relaxations(needed) if self._group(one).members)
+            self._effective[needed] = next(weaker, None)
+        return self._effective[needed]
 
     def line(self, needed: Requirement, name: str, rank: Ranking) -> Line:
         """The free agents who meet the requirement, in the order of the ranking called `name`."""
@@ -360,6 +392,7 @@ class Agents:
         self._groups.clear()
         self._groups_of.clear()
         self._by_need.clear()
+        self._effective.clear()
 
 
 _Profile = tuple[tuple[tuple[str, float], ...], frozenset[str], float]

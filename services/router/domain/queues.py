@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.router.domain.ticket import SENIORITY, Labels
 
@@ -48,8 +48,7 @@ class Rule:
     queue_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """What an agent needs for a ticket; tickets with equal requirements form one eligibility class.
 
     skill      "" is none.

@@ -44,7 +44,8 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Outcome of one policy on one trace. occupancy: by agent, work over duty. plans: calls of the engine."""
+    """Outcome of one policy on one trace. occupancy: by agent, work over duty, until the last ticket was
+    done. plans: calls of the engine."""
 
     fates: tuple[Fate, ...]
     occupancy: dict[str, float]
@@ -67,7 +68,6 @@ class _Desk:
         self.fates: dict[str, Fate] = {}
         self.staff: dict[str, Agent] = {}
         self.until: dict[str, float] = {}
-        self.duty: dict[str, float] = {}
         self.busy: dict[str, float] = {}
         self.last_agent: dict[str, str] = {}
         self.paces = {duty.agent_id: duty.skills for duty in trace.duties}
@@ -75,7 +75,7 @@ class _Desk:
         self.errors: dict[tuple[str, str], float] = {}
         self.number = self.free = self.plans = 0
         self.relook = False
-        self.end_s = 0.0
+        self.end_s = self.worked_s = 0.0
 
     def play(self) -> Run:
         self._prepare()
@@ -87,8 +87,13 @@ class _Desk:
         for fate in self.fates.values():
             if not fate.served and not fate.abandoned:
                 fate.wait_s = max(0.0, self.end_s - fate.arrival.at_s)
+        duty: dict[str, float] = {}
+        for item in self.trace.duties:
+            duty[item.agent_id] = duty.get(item.agent_id, 0.0) + max(
+                0.0, min(item.until_s, self.worked_s) - item.from_s
+            )
         occupancy = {
-            name: min(self.busy.get(name, 0.0) / span, 1.0) for name, span in sorted(self.duty.items()) if span > 60
+            name: min(self.busy.get(name, 0.0) / span, 1.0) for name, span in sorted(duty.items()) if span > 60
         }
         return Run(tuple(self.fates.values()), occupancy, sum(self.busy.values()), self.plans)
 
@@ -116,7 +121,6 @@ class _Desk:
         for number, duty in enumerate(self.trace.duties):
             self._push(duty.from_s, "on", str(number))
             self._push(duty.until_s, "off", str(number))
-            self.duty[duty.agent_id] = self.duty.get(duty.agent_id, 0.0) + duty.until_s - duty.from_s
         self.end_s = max(self.end_s, min(self.end_s + 86400.0, max(duty.until_s for duty in self.trace.duties)))
 
     def _remember(self, works: Mapping[tuple[str, str], Sequence[float]]) -> None:
@@ -134,6 +138,7 @@ class _Desk:
         if kind == "arrive":
             self._arrive(self.fates[name], at_s)
         elif kind == "done":
+            self.worked_s = at_s
             self._done(self.fates[name], at_s)
         elif kind == "give_up":
             fate = self.fates[name]

@@ -38,6 +38,8 @@ def packed(scene: Scene) -> bytes:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Requirement):
+        return value._asdict()
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, Mapping):

@@ -258,9 +258,13 @@ class Dispatcher:
 
     async def _serve(self, mirror: Mirror) -> int:
         """One batch; what is left over comes in the next step, after leases and changes were looked at."""
+        decisions: list[Decision] = []
         started = process_time()
-        decisions = mirror.decide(self._clock.now(), self._pace.batch)
-        metrics.plan_seconds.observe(process_time() - started)
+        for step in mirror.decide(self._clock.now(), self._pace.batch):
+            metrics.plan_seconds.observe(process_time() - started)
+            decisions += step
+            await asyncio.sleep(0)  # heartbeats and requests come in between
+            started = process_time()
         given = len(await self._carry_out(mirror, decisions)) if decisions else 0
         # A decision that lost is not planned again before its row is read again; that one is dirty, or not waiting.
         mirror.stale = mirror.stale and len(decisions) == self._pace.batch

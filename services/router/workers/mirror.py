@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 
 from services.router.domain.clocks import WIDENED
-from services.router.domain.engine import Decision, Seen, plan
+from services.router.domain.engine import Decision, Seen, plan_in_steps
 from services.router.domain.outlook import NEUTRAL
 from services.router.domain.policies import POLICIES
 from services.router.domain.pool import Agents, Waiting, Work
@@ -110,16 +110,17 @@ class Mirror:
             work = self._work(ticket)
             self._waiting.put(work, POLICIES[work.policy].order(work))
 
-    def decide(self, now: datetime, limit: int) -> list[Decision]:
-        """The engine's next decisions for this desk."""
+    def decide(self, now: datetime, limit: int) -> Iterator[list[Decision]]:
+        """The engine's next decisions for this desk, some at a time; it must not change before the iteration ends."""
         self.held.clear()
         self._take_turns(now)
-        seen = Seen()
-        decisions = plan(
+        seen, any_made = Seen(), False
+        for made in plan_in_steps(
             self._waiting, self.agents, POLICIES, now, limit=limit, outlook=self.outlook, held=self.held, seen=seen
-        )
-        self.scene = scene_of(seen, now, limit) if decisions else None
-        return decisions
+        ):
+            any_made = True
+            yield made
+        self.scene = scene_of(seen, now, limit) if any_made else None
 
     def wrap_up_s(self, ticket: Ticket) -> int:
         """Seconds for the agent to wrap up after this ticket."""

@@ -12,6 +12,7 @@ from fenliu.chassis.db import Database
 from fenliu.chassis.notices import Notices
 from fenliu.chassis.worker import Loop
 from fenliu.contracts import events
+from services.router.domain.policies import POLICIES
 from services.router.domain.queues import Queue
 from services.router.domain.transitions import apply
 from services.router.store import decisions, dispatch, tickets
@@ -236,7 +237,7 @@ async def test_assignment_keeps_its_grounds_under_the_queues_policy(world: World
     ticket = await world.ticket("k")
     async with world.db.read() as tx:
         grounds = await decisions.load_decisions(tx, "k")
-    assert [(one.version, one.policy) for one in grounds] == [(ticket.version, "fenliu/1")]
+    assert [(one.version, one.policy) for one in grounds] == [(ticket.version, f"fenliu/{POLICIES['fenliu'].version}")]
     assert sorted(one.agent_id for one in grounds[0].candidates) == ["ann", "bob"]
     assert grounds[0].candidates[0].agent_id == ticket.agent_id
     assert "delay_cost_saved" in dict(grounds[0].candidates[0].parts)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.router.domain.eligibility import qualifies, relaxations, why_waiting
-from services.router.domain.engine import Decision, plan
+from services.router.domain.engine import STEP, Decision, plan, plan_in_steps
 from services.router.domain.policies import POLICIES
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.queues import GENERAL, Requirement
@@ -124,6 +124,47 @@ def test_plan_same_facts_give_the_same_plan_whatever_the_order_of_arrival(
 def test_plan_changes_nothing_so_that_asking_twice_gives_the_same(staff: list[Agent], work: list[Work]) -> None:
     waiting, agents = indexes(staff, work)
     assert plan(waiting, agents, POLICIES, NOW) == plan(waiting, agents, POLICIES, NOW)
+
+
+@settings(max_examples=30)
+@given(agents_of_a_desk, works, st.randoms(use_true_random=False))
+def test_counts_of_tickets_and_able_agents_equal_a_recount(
+    staff: list[Agent], work: list[Work], random: object
+) -> None:
+    waiting, agents = indexes(staff, work)
+    for item in [*work, *work]:
+        random.choice([waiting.discard, lambda _, item=item: waiting.put(item, 0.0)])(item.ticket_id)  # type: ignore
+    for one in [*staff, *staff]:
+        changed = replace(one, presence=random.choice(["online", "away"]))  # type: ignore[attr-defined]
+        random.choice([agents.remove, lambda _, changed=changed: agents.put(changed)])(one.agent_id)  # type: ignore
+    left = [item for item in work if item.ticket_id in waiting]
+    for item in work:
+        assert waiting.size(item.bucket) == sum(other.bucket == item.bucket for other in left)
+    online = [one for held in staff if (one := agents.get(held.agent_id)) is not None and one.presence == "online"]
+    assert agents.online == len(online)
+    for skill in SKILLS:
+        assert agents.able(skill) == pytest.approx(sum(1 / len(one.skills) for one in online if skill in one.skills))
+
+
+def test_long_plan_pauses_and_the_steps_together_are_the_plan() -> None:
+    staff = [agent(f"a{number:03}") for number in range(3 * STEP)]
+    items = [work(f"k{number:03}", policy="fenliu") for number in range(3 * STEP)]
+    waiting, agents = indexes(staff, items)
+    steps = list(plan_in_steps(waiting, agents, POLICIES, NOW))
+    assert len(steps) >= 3
+    assert max(len(step) for step in steps) < 2 * STEP
+    assert [decision for step in steps for decision in step] == plan(waiting, agents, POLICIES, NOW)
+
+
+def test_plan_left_halfway_changes_nothing() -> None:
+    waiting, agents = indexes(
+        [agent(f"a{number:03}") for number in range(2 * STEP)], [work(f"k{number:03}") for number in range(2 * STEP)]
+    )
+    whole = plan(waiting, agents, POLICIES, NOW)
+    steps = plan_in_steps(waiting, agents, POLICIES, NOW)
+    assert next(steps) == whole[:STEP]
+    steps.close()
+    assert plan(waiting, agents, POLICIES, NOW) == whole
 
 
 @settings(max_examples=60)

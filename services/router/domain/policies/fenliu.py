@@ -22,10 +22,14 @@ from services.router.domain.policies.policy import (
 )
 from services.router.domain.pool import Seat, Work
 
+CALM_MIN = 30.0
+"""Queues much shorter than this, in minutes of work per able agent, are as good as equally long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """How much each consideration counts; found on part of the days and seeds of bench/results/policies-*.json.
+    """How much each consideration counts; found on days 1 to 7 of the bank's log and seeds 101 to 140 of the stressed
+    desks. The other days and seeds are for evaluation: bench/results/policies-*.json.
 
     floor      cost of a minute long before the due time, as a share of a late ticket's.
     ahead      how far ahead a due time is seen, in times the backlog takes to clear.
@@ -36,9 +40,11 @@ class Dial:
     stale_power    how steeply it grows from there.
     short          0: the minutes of a ticket do not matter to its urgency; 1: cost per minute of work, as in c-mu;
                    more: short tickets first, which empties a queue that grows.
+    press          power of the queue's length over the desk's: of two tickets the one whose skill has more minutes of
+                   work waiting per able agent goes first, so that no skill's queue outlives the others.
     quick          power of the agent's advantage over the average agent; above 1, everybody does what they do best.
     vip            power of a class's weight; above 1, heavy classes count for more than their cost.
-    scarce, misfit, hand_off, crowding, unfair, overrun   prices.
+    scarce, misfit, hand_off, crowding, unfair, overrun   prices; unfair is the fairness dial, off by default.
     """
 
     floor: float = 0.05
@@ -49,13 +55,14 @@ class Dial:
     stale_targets: float = 4.0
     stale_power: float = 3.0
     short: float = 1.15
+    press: float = 1.0
     quick: float = 4.0
-    vip: float = 1.25
+    vip: float = 1.5
     scarce: float = 0.02
     misfit: float = 0.1
     hand_off: float = 0.3
     crowding: float = 0.3
-    unfair: float = 0.5
+    unfair: float = 0.0
     overrun: float = 0.2
 
 
@@ -85,7 +92,17 @@ def rate(dial: Dial, work: Work, moment: Moment) -> float:
         near = 1.0 - dial.ageing * slack_min * 60.0 / target_s
     age = max(0.0, moment.now_ts - work.received_ts) / max(dial.stale_s, target_s * dial.stale_targets)
     cost: float = dial.floor + near + pow(age, dial.stale_power)
-    return min(cost, 1e4)
+    return min(cost, 1e4) * pressure(dial, work, moment)
+
+
+def pressure(dial: Dial, work: Work, moment: Moment) -> float:
+    """How long the queue for the ticket's skill takes to clear over how long the desk does, to the power of `press`;
+    1 for an average queue, and near 1 where all of them clear well within half an hour."""
+    queue_min = moment.queue_min.get(work.needed.skill)
+    if queue_min is None:
+        return 1.0
+    found: float = min(max((queue_min + CALM_MIN) / (moment.backlog_min + CALM_MIN), 0.25), 4.0) ** dial.press
+    return found
 
 
 def urgency(dial: Dial, work: Work, moment: Moment) -> float:
@@ -126,20 +143,21 @@ def values(dial: Dial, work: Work, seats: Sequence[Seat], moment: Moment) -> lis
     mean = mean_minutes(work, moment)
     unit = work.weight**dial.vip / mean**dial.short
     saved, own = unit * rate(dial, work, moment), outlook.scarcity.get(needed.skill, 0.0)
+    expected_min, top, mean_busy = outlook.expected_min, outlook.top, outlook.mean_occupancy
     found = []
     for seat in seats:
-        agent = seat.agent
-        expected = minutes(work, seat, moment)
-        cost = dial.scarce * min(max(0.0, outlook.top.get(seat.agent_id, 0.0) - own), 3.0)
+        agent, agent_id, cost = seat.agent, seat.agent_id, 0.0
+        expected = max(expected_min(work.category, work.complexity, agent_id, work.predicted_min), 0.05)
+        if top:
+            cost += dial.scarce * min(max(0.0, top.get(agent_id, 0.0) - own), 3.0)
         if needed.skill:
             cost += dial.misfit * (1.0 - agent.skills.get(needed.skill, 0.0))
         if seat.load:
             cost += dial.crowding * seat.load / max(seat.capacity, 1)
-        if work.known_agent and seat.agent_id == work.known_agent:
+        if work.known_agent == agent_id:
             cost -= dial.hand_off * work.wish
-        if dial.unfair:
-            busy = outlook.occupancy.get(seat.agent_id, outlook.mean_occupancy)
-            cost += dial.unfair * (busy - outlook.mean_occupancy)
+        if outlook.occupancy:
+            cost += dial.unfair * (outlook.occupancy.get(agent_id, mean_busy) - mean_busy)
         if agent.shift_ends_at is not None:
             left_min = max(0.0, agent.shift_ends_at.timestamp() - moment.now_ts) / 60.0
             cost += dial.overrun * exp(-left_min / expected)
@@ -153,5 +171,6 @@ def hold(dial: Dial, work: Work, known: Seat, moment: Moment) -> bool:
     return rate(dial, work, moment) * remaining_min < dial.hand_off * work.wish * mean_minutes(work, moment)
 
 
-POLICY = make("fenliu", Dial())
-FAIR = make("fenliu_fair", Dial(unfair=4.0))
+POLICY = make("fenliu", Dial(), version=2)
+FAIR = make("fenliu_fair", Dial(unfair=0.5), version=2)
+"""With the fairness dial on."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from services.router.domain.outlook import Outlook
 from services.router.domain.pool import Seat, Work
@@ -15,13 +15,18 @@ Rank = tuple[float, ...]
 class Moment:
     """What holds for a whole plan.
 
-    now_ts    epoch seconds.
-    backlog   waiting tickets per agent online.
+    now_ts       epoch seconds.
+    backlog      waiting tickets per agent online.
+    backlog_min  minutes of work that wait, per agent online.
+    queue_min    by skill: minutes of work that wait, per agent online who can do it, each agent shared out evenly among
+                 their skills. Skills that nobody online has are left out.
     """
 
     now_ts: float
     outlook: Outlook
     backlog: float = 0.0
+    backlog_min: float = 0.0
+    queue_min: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +76,7 @@ def minutes(work: Work, seat: Seat, moment: Moment) -> float:
 
 def mean_minutes(work: Work, moment: Moment) -> float:
     """Minutes that an average agent is expected to need; above 0."""
-    known = moment.outlook.minutes.get((work.category, work.complexity))
-    return max(known or work.predicted_min or moment.outlook.mean_min, 0.05)
+    return max(moment.outlook.mean_of(work.category, work.complexity, work.predicted_min), 0.05)
 
 
 def by_receipt(work: Work) -> float:
