@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.classifier.domain.decision import Costs, parse_costs
 from services.classifier.domain.label import HEADS, INTENTS, LABELS
 from services.classifier.model.corpus import data_version, load_corpus
-from services.classifier.model.predict import COSTS_FILE, MAX_REASONS, Predictor
+from services.classifier.model.directory import load
+from services.classifier.model.predict import MAX_REASONS, Predictor, this_release_costs
 from services.classifier.model.weights import ARTIFACTS, UnusableArtifact, load_weights, save_weights
 
 
@@ -24,7 +24,7 @@ def test_artifact_is_small_and_holds_no_objects() -> None:
 
 
 def test_artifact_was_trained_on_this_corpus() -> None:
-    header = load_weights().header
+    header = load().weights.header
     assert header["data_version"] == data_version(), "the corpus changed: run python -m services.classifier.model.train"
     assert header["labels"] == {label: list(slugs) for label, slugs in HEADS.items()}
     assert (
@@ -33,7 +33,7 @@ def test_artifact_was_trained_on_this_corpus() -> None:
 
 
 def test_artifact_contains_no_training_text() -> None:
-    version = load_weights().version
+    version = load().weights.version
     with np.load(ARTIFACTS / f"{version}.npz", allow_pickle=False) as arrays:
         content = b"".join(arrays[name].tobytes() for name in arrays.files)
     content += (ARTIFACTS / f"{version}.json").read_bytes()
@@ -44,18 +44,18 @@ def test_artifact_contains_no_training_text() -> None:
 
 
 def test_artifact_damaged_or_foreign_is_refused(tmp_path: Path) -> None:
-    weights = load_weights()
+    weights = load().weights
     saved = save_weights(weights, tmp_path)
     assert load_weights(tmp_path, weights.version).version == weights.version
     saved.write_bytes(saved.read_bytes()[:-1] + b"x")
     with pytest.raises(UnusableArtifact, match="checksum"):
         load_weights(tmp_path, weights.version)
     with pytest.raises(UnusableArtifact):
-        load_weights(tmp_path / "nowhere")
+        load_weights(tmp_path / "nowhere", weights.version)
 
 
 def test_artifact_of_other_signs_is_refused(tmp_path: Path) -> None:
-    save_weights(load_weights(), tmp_path)
+    save_weights(load().weights, tmp_path)
     (header,) = tmp_path.glob("*.json")
     changed = json.loads(header.read_text()) | {"signs": ["another"]}
     header.write_text(json.dumps(changed))
@@ -88,17 +88,13 @@ def test_retrained_version_says_what_the_shipped_one_says() -> None:
         for example in learned
         if "_written/" in example.source
     ]
-    small = Predictor(calibrated(train(written[::8], version="small"), held_back), _costs())
+    small = Predictor(calibrated(train(written[::8], version="small"), held_back), this_release_costs())
     texts = [example.text for example in held_back[::4]]
-    shipped = Predictor(load_weights(), _costs()).predict(texts)
+    shipped = load().predict(texts)
     again = small.predict(texts)
     for label, least in (("category", 0.65), ("tier", 0.8), ("complexity", 0.8)):
         same = np.mean([getattr(a, label) == getattr(b, label) for a, b in zip(shipped, again, strict=True)])
         assert same >= least, f"{label}: only {same:.0%} agree"
-
-
-def _costs() -> Costs:
-    return parse_costs(COSTS_FILE.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(
