@@ -16,11 +16,6 @@ from services.classifier.model.duplicate import near_duplicates
 from services.classifier.model.predict import TONE_LABELS, Reading, logits_of, read
 from services.classifier.model.weights import Weights
 
-HELD_BACK = ("zh_written/pass_12", "en_written/pass_5")
-"""Sources that the committed artifact is not trained on; its probabilities are fitted to them, one for each script.
-The Chinese one's shares are near the real ones, so the shifts also turn the corpus' shares, rich in rare cases, into
-those of a day at a shop."""
-
 FEWEST_TO_FIT = 300
 """Texts of a script that its own calibration needs."""
 

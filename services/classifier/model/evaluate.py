@@ -11,12 +11,15 @@ from services.classifier.domain.label import LABELS
 from services.classifier.model.corpus import Example
 from services.classifier.model.figures import Judged, accuracy, found, precise, read_labelled, reviewed, table
 from services.classifier.model.predict import Predictor, this_release_costs
+from services.classifier.model.weights import Weights
 
 HELD_OUT = ("zh_written/", "en_written/", "banking77", "multidogo", "taubench_retail")
 """Sources, or beginnings of their names, that are left out in turn. The others say too little about tickets."""
 
 KEPT_FOR_TESTS = ("zh_written/pass_12", "zh_written/pass_13", "en_written/pass_5", "en_written/pass_6")
-"""Never trained on in an evaluation: of each language, one calibrates, the other is tested, and the other way round."""
+"""Never trained on. In figures one of each language calibrates and the other is tested, and the other way round; the
+artifact's probabilities are fitted to all of them. The Chinese ones' shares are near the real ones, so that turns the
+corpus' shares, rich in rare cases, into those of a day at a shop."""
 
 
 def evaluate_lines(lines: Iterable[str], predictor: Predictor) -> str:
@@ -31,28 +34,40 @@ def leave_one_source_out(
 ) -> dict[str, list[Judged]]:
     """Source → its texts with the predictions of a model that learned neither it nor KEPT_FOR_TESTS.
 
-    Probabilities are fitted to the first of KEPT_FOR_TESTS of each language that is not the source itself.
     only: names of sources; empty takes all of HELD_OUT.
     """
-    from services.classifier.model.calibrate import calibrated, split
+    from services.classifier.model.calibrate import split
     from services.classifier.model.train import train
 
-    costs = this_release_costs()
     names = {example.source for example in examples if example.source.startswith(HELD_OUT)}
+    wanted = names & set(only) if only else names
     judged: dict[str, list[Judged]] = {}
-    weights = None
-    for source in sorted(names & set(only) if only else names, key=lambda name: (name not in KEPT_FOR_TESTS, name)):
+    for group in [wanted & set(KEPT_FOR_TESTS), *({name} for name in sorted(wanted - set(KEPT_FOR_TESTS)))]:
+        if group:
+            learned, _ = split(examples, {*KEPT_FOR_TESTS, *group})
+            weights = train(learned, version="without " + " ".join(sorted(group)), heads=LABELS)
+            judged |= judge(weights, examples, sorted(group))
+            tell(" ".join(sorted(group)))
+    return judged
+
+
+def judge(weights: Weights, examples: Sequence[Example], sources: Iterable[str]) -> dict[str, list[Judged]]:
+    """Source → its texts with the predictions of `weights`, which learned neither it nor KEPT_FOR_TESTS.
+
+    Probabilities are fitted to the first of KEPT_FOR_TESTS of each language that is not the source itself.
+    """
+    from services.classifier.model.calibrate import calibrated
+
+    judged: dict[str, list[Judged]] = {}
+    for source in sources:
         others = [name for name in KEPT_FOR_TESTS if name != source]
         fitted_to = {next(name for name in others if name.startswith(language)) for language in ("zh", "en")}
-        if weights is None or source not in KEPT_FOR_TESTS:  # the kept sources are tested with the same weights
-            weights = train(split(examples, {*KEPT_FOR_TESTS, source})[0], version=f"without {source}", heads=LABELS)
-        predictor = Predictor(calibrated(weights, [one for one in examples if one.source in fitted_to]), costs)
+        fitted = calibrated(weights, [one for one in examples if one.source in fitted_to])
         unseen = [one for one in examples if one.source == source]
-        answers = predictor.predict([example.text for example in unseen])
+        answers = Predictor(fitted, this_release_costs()).predict([one.text for one in unseen])
         judged[source] = [
-            Judged(example.labels, answer, example.operations) for example, answer in zip(unseen, answers, strict=True)
+            Judged(one.labels, answer, one.operations) for one, answer in zip(unseen, answers, strict=True)
         ]
-        tell(source)
     return judged
 
 

@@ -9,6 +9,7 @@ Needs the extra `train` (scikit-learn, scipy). The result depends on the corpus 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,11 +18,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from services.classifier.domain.label import HEADS
 from services.classifier.domain.text import is_nothing_to_act_on
-from services.classifier.model.calibrate import HELD_BACK, calibrated, counted, split
+from services.classifier.model.calibrate import calibrated, counted, split
 from services.classifier.model.corpus import Example, data_version, load_corpus
 from services.classifier.model.directory import WorseModel, promote
 from services.classifier.model.feature import COLUMNS, PARTS
@@ -36,7 +38,7 @@ STRENGTH = {"category": 20.0, "tier": 8.0, "complexity": 8.0, "sentiment": 4.0, 
 FEWEST_TEXTS = 2
 """A feature that fewer texts of the corpus show is left out: it says little, and no single text is remembered."""
 
-MOST_ROUNDS = 120
+MOST_ROUNDS = 80
 """Steps of the solver. Stopped after fewer, it has not learned the rarer features: two points of the category."""
 
 _NEVER = -20.0
@@ -87,7 +89,9 @@ def _fit(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDA
         shown = everything[ours]
         used = np.flatnonzero(np.bincount(shown.indices, minlength=shown.shape[1]) >= FEWEST_TEXTS)
         fitted = LogisticRegression(C=STRENGTH[label], max_iter=MOST_ROUNDS, tol=1e-4)
-        fitted.fit(shown[:, used], truth, sample_weight=np.array([examples[row].weight for row in ours]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # MOST_ROUNDS is where it shall stop
+            fitted.fit(shown[:, used], truth, sample_weight=np.array([examples[row].weight for row in ours]))
         # with two slugs alone scikit-learn keeps one column, that of the second
         slopes = fitted.coef_ if len(fitted.classes_) > 2 else np.vstack([-fitted.coef_, fitted.coef_]) / 2
         starts = fitted.intercept_ if len(fitted.classes_) > 2 else np.append(-fitted.intercept_, fitted.intercept_) / 2
@@ -140,18 +144,18 @@ class Made:
 def train_version(directory: Path, version: str = "", *, feedback: Path | None = None, force: bool = False) -> Made:
     """Train, measure and write a version; it becomes current unless its figures are worse than the current one's.
 
-    Trains twice: without KEPT_FOR_TESTS for the figures, and without HELD_BACK for the weights.
+    KEPT_FOR_TESTS are not learned: they give the figures, and the probabilities are fitted to them.
     version: empty takes the next number of today. feedback: corrections to learn from beside the corpus, as
     `export-feedback` writes them. force: becomes current in any case.
     """
-    from services.classifier.model.evaluate import KEPT_FOR_TESTS, leave_one_source_out
+    from services.classifier.model.evaluate import KEPT_FOR_TESTS, judge
 
     version = version or _next_version(directory)
     examples = load_corpus(feedback=feedback)
-    judged = leave_one_source_out(examples, KEPT_FOR_TESTS, _tell)
+    learned, held_back = split(examples, KEPT_FOR_TESTS)
+    weights = train(learned, version=version)
+    judged = judge(weights, examples, KEPT_FOR_TESTS)
     figures = _figures_of(judged, "zh_") | {f"en_{name}": value for name, value in _figures_of(judged, "en_").items()}
-    learned, held_back = split(examples, HELD_BACK)
-    weights = calibrated(train(learned, version=version), held_back)
     header = {
         "model_version": version,
         "data_version": data_version(feedback=feedback),
@@ -159,11 +163,12 @@ def train_version(directory: Path, version: str = "", *, feedback: Path | None =
         "examples": len(examples),
         "sources": dict(counted(learned)),
         "held_back": dict(counted(held_back)),
+        "near_duplicates_left_out": len(examples) - len(learned) - len(held_back),
         "strength": STRENGTH,
         "costs": COSTS_FILE.name,
         "figures": figures,
     }
-    path = save_weights(replace(weights, header=header), directory)
+    path = save_weights(replace(calibrated(weights, held_back), header=header), directory)
     try:
         promote(directory, version, force=force)
     except WorseModel as error:

@@ -19,10 +19,10 @@ LEARNED = [
         ("我的快递三天没有更新了 帮忙看看", {0}),
         ("我的快递三天没有更新了帮忙看下", {0}),
         ("where is my parcel it has not moved", {3}),
-        ("在吗", {2}),
+        ("在吗", set()),
         ("在吗在吗", set()),
         ("发票在哪里下载电子版的", set()),
-        ("", {4}),
+        ("", set()),
     ],
 )
 def test_near_duplicates_are_found(unseen: str, same: set[int]) -> None:
