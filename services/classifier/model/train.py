@@ -38,6 +38,10 @@ STRENGTH = {"category": 20.0, "tier": 8.0, "complexity": 8.0, "sentiment": 4.0, 
 FEWEST_TEXTS = 2
 """A feature that fewer texts of the corpus show is left out: it says little, and no single text is remembered."""
 
+TOGETHER = ("tier", "complexity")
+"""Labels whose signs are learned from both scripts at once: they speak of the same work in any language, and English
+has too few texts to learn them alone. N-grams stay apart."""
+
 MOST_ROUNDS = 80
 """Steps of the solver. Stopped after fewer, it has not learned the rarer features: two points of the category."""
 
@@ -66,7 +70,7 @@ def train(examples: Sequence[Example], *, version: str, heads: Collection[str] =
 
 
 def _fit(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDArray[np.float32], ...]:
-    """Weights of n-grams and of signs, and biases, of one label. Each script is fitted alone: they share no column."""
+    """Weights of n-grams and of signs, and biases, of one label. Scripts share no n-gram, signs only in TOGETHER."""
     slugs = HEADS[label]
     coefficients = np.zeros((COLUMNS + SIGN_COLUMNS, len(slugs)), dtype=np.float32)
     # a script without this label: every text gets its first slug
@@ -80,26 +84,46 @@ def _fit(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDA
         ],
         dtype=np.int64,
     )
-    everything = matrix(reading, label) if len(rows) else None
-    for script in range(PARTS):
-        ours = rows[reading.scripts[rows] == script]
+    everything = _with_folded_signs(matrix(reading, label)) if len(rows) else None
+    half = SIGN_COLUMNS // PARTS
+    for scripts in [tuple(range(PARTS))] if label in TOGETHER else [(script,) for script in range(PARTS)]:
+        ours = rows[np.isin(reading.scripts[rows], scripts)]
         truth = np.array([slugs.index(examples[row].labels[label]) for row in ours])
         if everything is None or len(set(truth.tolist())) < 2:
             continue
-        shown = everything[ours]
-        used = np.flatnonzero(np.bincount(shown.indices, minlength=shown.shape[1]) >= FEWEST_TEXTS)
-        fitted = LogisticRegression(C=STRENGTH[label], max_iter=MOST_ROUNDS, tol=1e-4)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # MOST_ROUNDS is where it shall stop
-            fitted.fit(shown[:, used], truth, sample_weight=np.array([examples[row].weight for row in ours]))
-        # with two slugs alone scikit-learn keeps one column, that of the second
-        slopes = fitted.coef_ if len(fitted.classes_) > 2 else np.vstack([-fitted.coef_, fitted.coef_]) / 2
-        starts = fitted.intercept_ if len(fitted.classes_) > 2 else np.append(-fitted.intercept_, fitted.intercept_) / 2
-        coefficients[np.ix_(used, fitted.classes_)] = slopes.T
-        bias[script] = _NEVER
-        bias[script, fitted.classes_] = starts
+        weight = np.array([examples[row].weight for row in ours])
+        classes, slopes, starts = _regression(everything[ours], truth, weight, STRENGTH[label])
+        coefficients[:COLUMNS, classes] += slopes[:COLUMNS]
+        for script in scripts:
+            coefficients[COLUMNS + script * half : COLUMNS + (script + 1) * half, classes] = slopes[COLUMNS:]
+            bias[script] = _NEVER
+            bias[script, classes] = starts
     grams = coefficients[:COLUMNS]
     return np.where(np.abs(grams) < SMALLEST, 0, grams), coefficients[COLUMNS:], bias
+
+
+def _regression(
+    features: csr_matrix, truth: NDArray[np.int64], weight: NDArray[np.float64], strength: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+    """Slugs that occur, features x these slugs, and their biases."""
+    used = np.flatnonzero(np.bincount(features.indices, minlength=features.shape[1]) >= FEWEST_TEXTS)
+    fitted = LogisticRegression(C=strength, max_iter=MOST_ROUNDS, tol=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # MOST_ROUNDS is where it shall stop
+        fitted.fit(features[:, used], truth, sample_weight=weight)
+    slopes, starts = fitted.coef_, fitted.intercept_
+    if len(fitted.classes_) == 2:  # scikit-learn keeps the second one's column alone
+        slopes, starts = np.vstack([-slopes, slopes]) / 2, np.append(-starts, starts) / 2
+    found = np.zeros((features.shape[1], len(fitted.classes_)), dtype=np.float32)
+    found[used] = slopes.T
+    return fitted.classes_, found, starts.astype(np.float32)
+
+
+def _with_folded_signs(everything: csr_matrix) -> csr_matrix:
+    """`matrix` with the signs of all scripts in the same columns."""
+    half = SIGN_COLUMNS // PARTS
+    parts = [everything[:, COLUMNS + part * half : COLUMNS + (part + 1) * half] for part in range(PARTS)]
+    return csr_matrix(hstack([everything[:, :COLUMNS], sum(parts[1:], parts[0])], format="csr"))
 
 
 def matrix(reading: Reading, label: str) -> csr_matrix:

@@ -126,7 +126,7 @@ def test_calibration_makes_certainty_match_frequency() -> None:
     honest = generator.normal(size=(4000, 3)) * 1.5
     shares = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
     truth = np.array([generator.choice(3, p=row) for row in shares])
-    factor, shift = _fitted(honest * 3 - [0.5, 0, 0], truth)
+    factor, shift = _fitted(honest * 3 - [0.5, 0, 0], truth, np.ones(len(truth)))
     assert factor == pytest.approx(1 / 3, abs=0.05)
     assert shift[0] > shift[1] - 0.1
 
