@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 
 from bench.machine import write_result
 from services.classifier.model.corpus import Example, load_corpus
-from services.classifier.model.predict import load_predictor
+from services.classifier.model.directory import load
 
 BATCH = 100
 ROUNDS = 20
@@ -32,7 +32,7 @@ def main() -> None:
     """Measure, print and store in bench/results/classify.json."""
     before = _resident_mb()
     started = time.perf_counter()
-    predictor = load_predictor()
+    predictor = load()
     loading_s = time.perf_counter() - started
     memory = _resident_mb()
     examples = load_corpus()

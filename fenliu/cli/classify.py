@@ -59,9 +59,10 @@ def write_labels(lines: Iterable[str], out: TextIO, model: Path | None = None) -
 
     model  folder of the model; None: the built-in one. Raises UnusableArtifact where it does not fit.
     """
-    from services.classifier.model.predict import load_predictor
+    from services.classifier.model.directory import load
+    from services.classifier.model.weights import ARTIFACTS
 
-    predictor = load_predictor(model) if model else load_predictor()
+    predictor = load(model or ARTIFACTS)
     bad: list[tuple[int, str]] = []
     numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
     for batch in _batches(numbered):

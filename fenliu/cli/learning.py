@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,12 +23,12 @@ def evaluate(
     A line is {"text": …} with any of category, tier, complexity, sentiment (slugs of docs/taxonomy.md) and operations
     (how many the customer asks for). Figures need texts that the model has not learned: not those of its own corpus.
     """
+    from services.classifier.model.directory import load
     from services.classifier.model.evaluate import evaluate_lines
-    from services.classifier.model.predict import load_predictor
     from services.classifier.model.weights import ARTIFACTS
 
     try:
-        predictor = load_predictor(directory or ARTIFACTS, model)
+        predictor = load(directory or ARTIFACTS, model or None)
         if file == "-":
             typer.echo(evaluate_lines(sys.stdin, predictor), nl=False)
             return
@@ -42,6 +43,9 @@ def evaluate(
 def train(
     directory: Folder = None,
     model: Annotated[str, typer.Option(help="Version to write. Default: today's next number.")] = "",
+    feedback: Annotated[
+        Path | None, typer.Option(help="Corrections to learn from as well: a file of `export-feedback`.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Make it current even where its figures are worse.")] = False,
 ) -> None:
     """Train a version on the corpus, measure it, and make it current unless it is worse. Takes some minutes.
@@ -57,11 +61,11 @@ def train(
     from services.classifier.model.weights import ARTIFACTS
 
     try:
-        made = train_version(directory or ARTIFACTS, model, force=force)
+        made = train_version(directory or ARTIFACTS, model, feedback=feedback, force=force)
     except FenliuError as error:
         fail(error)
     except OSError as error:
-        fail(f"The model cannot be written: {error.strerror}.")
+        fail(f"The model cannot be written, or the feedback not read: {error.strerror} ({error.filename}).")
     typer.echo(made.words())
     if made.refused:
         raise typer.Exit(1)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from services.classifier.domain.script import script_of, split_by_script
+from services.classifier.domain.text import ORDER_MARK
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,11 @@ WORK_SIGNS = (
         r"(?:你们|给我|上面)?.{0,4}(?:开|发|寄|送|打|配)错|少(?:发|了|件|一|给)|漏(?:发|开|寄|了)|没给我|对不上|不符|不一样|不对|空的|wrong (?:item|product|size|amount|tax|house|color)|missing|instead of|not what",
     ),
     _sign(
+        "invoice_wrong",
+        "an invoice that was issued wrongly / 发票开错",
+        r"(?:发票|抬头|税号|票面|专票|普票).{0,8}(?:开错|不对|有误|搞错|打错|错了)|开错.{0,8}(?:发票|抬头|税号|公司|票)|invoice.{0,30}(?:wrong|incorrect|error|mistake)|wrong (?:name|amount|address|tax|vat|company).{0,20}invoice",
+    ),
+    _sign(
         "own_mistake",
         "the customer's own slip / 客户自己填错",
         r"我(?:自己)?.{0,4}(?:填|写|拍|买|选|点|输)错|^.{0,6}(?:填|写|拍|选)错|手误|点错|my mistake|i (?:typed|entered|ordered|chose|picked) the wrong|by mistake|forgot to",
@@ -243,11 +249,15 @@ TWO_OPERATIONS = Sign("two_operations", "asks for two different operations / 要
 MANY_OPERATIONS = Sign(
     "many_operations", "asks for three or more operations / 要求三种以上处理", re.compile(r"(?!)"), "strong"
 )
+MANY_MENTIONS = Sign(
+    "many_mentions", "names operations three times or more / 三处以上提到处理", re.compile(r"(?!)"), "weak"
+)
 
-SIGNS = (*WORK_SIGNS, TWO_OPERATIONS, MANY_OPERATIONS, *TONE_SIGNS)
+SIGNS = (*WORK_SIGNS, TWO_OPERATIONS, MANY_OPERATIONS, MANY_MENTIONS, *TONE_SIGNS)
 """Every sign; its place here is its column in the weights."""
 
-FIRST_TONE_SIGN = len(WORK_SIGNS) + 2
+FIRST_TONE_SIGN = SIGNS.index(TONE_SIGNS[0])
+_SEVERAL_ORDERS = next(place for place, sign in enumerate(SIGNS) if sign.name == "several_orders")
 
 _SEARCHED = tuple(zip(*(split_by_script(sign.pattern) for sign in SIGNS), strict=True))
 _OPERATIONS_SEARCHED = tuple(zip(*(split_by_script(pattern) for pattern in _OPERATION.values()), strict=True))
@@ -269,11 +279,15 @@ def signs_in(text: str, whole: str = "") -> list[int]:
     """
     toned = whole or text
     work, tone = _SEARCHED[script_of(text)][:FIRST_TONE_SIGN], _SEARCHED[script_of(toned)][FIRST_TONE_SIGN:]
-    found = [place for place, search in enumerate(work) if search(text)]
-    found += [place for place, search in enumerate(tone, FIRST_TONE_SIGN) if search(toned)]
-    operations = len(operations_asked_for(text))
-    if operations == 2:
-        found.append(SIGNS.index(TWO_OPERATIONS))
-    elif operations > 2:
-        found.append(SIGNS.index(MANY_OPERATIONS))
+    found = {place for place, search in enumerate(work) if search(text)}
+    found |= {place for place, search in enumerate(tone, FIRST_TONE_SIGN) if search(toned)}
+    operations = operations_asked_for(text)
+    if len(operations) == 2:
+        found.add(SIGNS.index(TWO_OPERATIONS))
+    elif len(operations) > 2:
+        found.add(SIGNS.index(MANY_OPERATIONS))
+    if operations and sum(len(_OPERATION[name].findall(text)) for name in operations) > 2:
+        found.add(SIGNS.index(MANY_MENTIONS))
+    if text.count(ORDER_MARK) > 1:
+        found.add(_SEVERAL_ORDERS)
     return sorted(found)

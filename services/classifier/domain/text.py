@@ -33,12 +33,15 @@ _KINDS = {
 _MARK_OF = {word: chr(0xE001 + place) for place, words in enumerate(_KINDS.values()) for word in words.split()}
 _SHOWN = {0xE001 + place: f"<{words.split()[0]}>" for place, words in enumerate(_KINDS.values())}
 
+ORDER_MARK = _MARK_OF["order"]
+"""What stands for the number of an order in a canonical text."""
+
 _NOISE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff\ue000-\uf8ff]"
 )
 _LINK = re.compile(r"(?:https?://|www\.)[!-~]{1,500}")
 _WRITTEN_MASK = re.compile(r"[<\[]([^<>\[\]\s]{1,8})[>\]]")
-_ORDER_NUMBER = re.compile(r"(?<![0-9a-z])[a-z]{0,4}[0-9]{8,30}(?![0-9a-z])")
+_ORDER_NUMBER = re.compile(r"(?<![0-9a-z])(?:[a-z]{1,4}[0-9]{6,30}|[0-9]{8,30})(?![0-9a-z])")
 _LONG_RUN = re.compile(r"(.)\1{3,}", re.DOTALL)
 _BLANKS = re.compile(r"\s+")
 
@@ -53,7 +56,7 @@ def canonical(text: str) -> str:
         text = f"{text[:3000]} {text[-1000:]}"
     text = _NOISE.sub(" ", unicodedata.normalize("NFKC", _NOISE.sub(" ", text)))
     text = _LINK.sub("<link>", mask_personal(text)).lower()
-    text = _ORDER_NUMBER.sub("<number>", text)
+    text = _ORDER_NUMBER.sub("<order>", text)
     text = _WRITTEN_MASK.sub(lambda match: _MARK_OF.get(match.group(1), match.group()), text)
     return _BLANKS.sub(" ", _LONG_RUN.sub(r"\1\1", text)).strip()
 

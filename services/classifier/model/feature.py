@@ -14,9 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 BITS = 17
-"""Features are hashed into 2 ** BITS columns."""
+"""Features are hashed into 2 ** BITS columns of a part."""
 
-COLUMNS = 1 << BITS
+PARTS = 2
+"""Texts of different scripts have columns of their own: they share no words, and a shared column misleads both."""
+
+COLUMNS = PARTS << BITS
 
 MAX_GRAM = 4
 """Longest character n-gram."""
@@ -57,8 +60,12 @@ class Features:
         return np.diff(self.offsets)
 
 
-def features_of(texts: Sequence[str]) -> Features:
-    """Character n-grams of 1 to MAX_GRAM and words with their pairs. texts: 1 or more; any text, also an empty one."""
+def features_of(texts: Sequence[str], part_of: NDArray[np.int64] | None = None) -> Features:
+    """Character n-grams of 1 to MAX_GRAM and words with their pairs.
+
+    texts: 1 or more; any text, also an empty one. part_of: which part of the columns each text uses, 0 to PARTS - 1;
+    None: the first.
+    """
     padded = [f" {text} " for text in texts]
     lengths = np.array([len(text) for text in padded], dtype=np.int64)
     points = np.frombuffer("".join(padded).encode("utf-32-le", "replace"), dtype="<u4").astype(np.uint64)
@@ -75,6 +82,8 @@ def features_of(texts: Sequence[str]) -> Features:
     owners = owner[start]
     offsets = np.concatenate(([0], np.cumsum(np.bincount(owners, minlength=len(texts)))))
     column = ((hashed * _U(PRIME)) >> _U(64 - BITS)).astype(np.int64)
+    if part_of is not None:
+        column += part_of[owners] << BITS
     return Features(column, offsets, (start - begin[owners]).astype(np.int32), length.astype(np.int32))
 
 

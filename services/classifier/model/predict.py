@@ -22,18 +22,19 @@ from services.classifier.domain.label import (
     Prediction,
 )
 from services.classifier.domain.language import language_of
+from services.classifier.domain.script import HAN
 from services.classifier.domain.sign import FIRST_TONE_SIGN, SIGNS, signs_in
 from services.classifier.domain.text import canonical, core, intent_of_nothing, is_nothing_to_act_on, quiet, shown
 from services.classifier.domain.topic import TOPICS, topics_in
-from services.classifier.model.feature import Features, features_of
-from services.classifier.model.weights import ARTIFACTS, Weights, load_weights
+from services.classifier.model.feature import PARTS, Features, features_of
+from services.classifier.model.weights import Weights
 
 COSTS_FILE = Path(__file__).parent / "costs.toml"
 
 MAX_BATCH = 100
 """Texts that are labelled in one go; more are cut into several."""
 
-SIGN_COLUMNS = len(SIGNS) + len(TOPICS)
+SIGN_COLUMNS = PARTS * (len(SIGNS) + len(TOPICS))
 SIGN_SCALE = {"category": 0.12, "tier": 0.5, "complexity": 0.5, "sentiment": 0.5, "intent": 0.12}
 """Value of a sign or topic that was found; the smaller, the less the model leans on it against n-grams."""
 
@@ -52,7 +53,11 @@ _GRAM_REASONS = 3
 
 @dataclass(frozen=True)
 class Reading:
-    """A batch of texts as the model reads it. `signs` and `topics` hold places in SIGNS and TOPICS for each text."""
+    """A batch of texts as the model reads it.
+
+    signs, topics  places in SIGNS and TOPICS, for each text.
+    scripts        0 for a text with Han characters, else 1: which part of the weights it uses.
+    """
 
     texts: list[str]
     cores: list[str]
@@ -60,20 +65,26 @@ class Reading:
     tone_features: Features
     signs: list[list[int]]
     topics: list[list[int]]
+    scripts: NDArray[np.int64]
 
     def features(self, label: str) -> Features:
         """The features that a label is decided from."""
         return self.tone_features if label in TONE_LABELS else self.core_features
 
     def sign_matrix(self, label: str) -> NDArray[np.float32]:
-        """texts x SIGN_COLUMNS: SIGN_SCALE of the label where a sign or topic was found that this label may use."""
+        """texts x SIGN_COLUMNS: SIGN_SCALE of the label where a sign or topic was found that this label may use.
+
+        As with n-grams, each script has columns of its own.
+        """
         matrix = np.zeros((len(self.texts), SIGN_COLUMNS), dtype=np.float32)
         of_tone = label in TONE_LABELS
+        first = (self.scripts * (SIGN_COLUMNS // PARTS)).tolist()
         for row, found in enumerate(self.signs):
-            matrix[row, [place for place in found if (place >= FIRST_TONE_SIGN) == of_tone]] = SIGN_SCALE[label]
+            used = [first[row] + place for place in found if (place >= FIRST_TONE_SIGN) == of_tone]
+            matrix[row, used] = SIGN_SCALE[label]
         if not of_tone:
             for row, found in enumerate(self.topics):
-                matrix[row, [len(SIGNS) + place for place in found]] = SIGN_SCALE[label]
+                matrix[row, [first[row] + len(SIGNS) + place for place in found]] = SIGN_SCALE[label]
         return matrix
 
 
@@ -82,13 +93,15 @@ def read(texts: Sequence[str]) -> Reading:
     canonicals = [canonical(text) for text in texts]
     cores = [core(text) for text in canonicals]
     quiets = [quiet(text) for text in canonicals]
+    scripts = np.array([0 if HAN.search(text) else 1 for text in canonicals], dtype=np.int64)
     return Reading(
         canonicals,
         cores,
-        features_of(cores),
-        features_of(canonicals),
+        features_of(cores, scripts),
+        features_of(canonicals, scripts),
         [signs_in(text, whole) for text, whole in zip(quiets, canonicals, strict=True)],
         [topics_in(text) for text in quiets],
+        scripts,
     )
 
 
@@ -110,7 +123,10 @@ class Predictor:
     def _predict_batch(self, texts: Sequence[str]) -> list[Prediction]:
         reading = read(texts)
         logits = {label: logits_of(self.weights, label, reading) for label in HEADS}
-        probabilities = {label: _softmax(values * self.weights.sharpness[label]) for label, values in logits.items()}
+        probabilities = {
+            label: _softmax(values * np.array(self.weights.sharpness[label], dtype=np.float32)[reading.scripts, None])
+            for label, values in logits.items()
+        }
         nothing = [is_nothing_to_act_on(text) for text in reading.cores]
         _settle_nothing(probabilities, nothing)
         grams = self._gram_reasons(reading, probabilities["category"].argmax(axis=1))
@@ -166,7 +182,9 @@ def logits_of(weights: Weights, label: str, reading: Reading) -> NDArray[np.floa
     features = reading.features(label)
     gathered = np.add.reduceat(weights.hashed[label][features.column], features.offsets[:-1], axis=0)
     scaled = gathered / np.sqrt(features.counts())[:, None]
-    logits: NDArray[np.float32] = scaled + reading.sign_matrix(label) @ weights.signs[label] + weights.bias[label]
+    logits: NDArray[np.float32] = (
+        scaled + reading.sign_matrix(label) @ weights.signs[label] + weights.bias[label][reading.scripts]
+    )
     return logits
 
 
@@ -207,9 +225,6 @@ def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return shares
 
 
-def load_predictor(directory: Path = ARTIFACTS, version: str = "") -> Predictor:
-    """The predictor of an artifact with the costs of this release. version: empty is the current one.
-
-    Raises UnusableArtifact where the files do not fit.
-    """
-    return Predictor(load_weights(directory, version), parse_costs(COSTS_FILE.read_text(encoding="utf-8")))
+def this_release_costs() -> Costs:
+    """What costs.toml of this release says."""
+    return parse_costs(COSTS_FILE.read_text(encoding="utf-8"))

@@ -22,7 +22,7 @@ from services.classifier.model.feature import COLUMNS
 ARTIFACTS = Path(__file__).parent / "artifact"
 """Where the committed artifact and current.json lie."""
 
-FORMAT = 2
+FORMAT = 3
 
 SIGN_NAMES = [*(sign.name for sign in SIGNS), *(name for name, _ in TOPICS)]
 """What the rows of `signs` stand for; an artifact made with other rules is refused."""
@@ -40,16 +40,16 @@ class Weights:
 
     hashed     head (label or intent) → COLUMNS x slugs.
     signs      label → (signs + topics) x slugs.
-    bias       label → slugs.
-    sharpness  label → number that logits are multiplied with, so that probabilities match frequencies on texts of a
-               source that was not trained on.
+    bias       label → scripts x slugs. Script 0: texts with Han characters, 1: all others (`Reading.scripts`).
+    sharpness  label → one number per script that logits are multiplied with. Bias and sharpness make probabilities
+               match frequencies on texts of a source that was not trained on.
     header     what current.json's file says beside: model_version, data_version, trained_on, figures, …
     """
 
     hashed: Mapping[str, NDArray[np.float32]]
     signs: Mapping[str, NDArray[np.float32]]
     bias: Mapping[str, NDArray[np.float32]]
-    sharpness: Mapping[str, float]
+    sharpness: Mapping[str, tuple[float, float]]
     header: Mapping[str, Any]
 
     @property
@@ -81,7 +81,7 @@ def save_weights(weights: Weights, directory: Path) -> Path:
         "columns": COLUMNS,
         "labels": {label: list(slugs) for label, slugs in HEADS.items()},
         "signs": SIGN_NAMES,
-        "sharpness": dict(weights.sharpness),
+        "sharpness": {label: list(factors) for label, factors in weights.sharpness.items()},
         "sha256": hashlib.sha256(content.getvalue()).hexdigest(),
     }
     _write_json(directory / f"{weights.version}.json", header)
@@ -94,16 +94,15 @@ def _write_json(path: Path, value: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
-def load_weights(directory: Path = ARTIFACTS, version: str = "") -> Weights:
-    """Read an artifact. version: empty takes the one that current.json names.
+def load_weights(directory: Path, version: str) -> Weights:
+    """Read the two files of a version; `directory.load` is for who wants the current one, or checks a name.
 
     Raises UnusableArtifact where a file is missing, damaged, or was made for other labels, signs or features.
     """
     try:
-        named = version or json.loads((directory / "current.json").read_text(encoding="utf-8"))["model_version"]
-        header = json.loads((directory / f"{named}.json").read_text(encoding="utf-8"))
-        content = (directory / f"{named}.npz").read_bytes()
-    except (OSError, ValueError, KeyError) as error:
+        header = json.loads((directory / f"{version}.json").read_text(encoding="utf-8"))
+        content = (directory / f"{version}.npz").read_bytes()
+    except (OSError, ValueError) as error:
         raise UnusableArtifact(f"The classifier's model cannot be read from {directory.name}: {error}") from error
     _check(header, content)
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
@@ -115,7 +114,7 @@ def load_weights(directory: Path = ARTIFACTS, version: str = "") -> Weights:
             hashed=hashed,
             signs={label: arrays[f"{label}.signs"] for label in HEADS},
             bias={label: arrays[f"{label}.bias"] for label in HEADS},
-            sharpness=header["sharpness"],
+            sharpness={label: tuple(factors) for label, factors in header["sharpness"].items()},
             header=header,
         )
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from services.classifier.model.predict import Predictor, load_predictor
+from services.classifier.model.directory import load
+from services.classifier.model.predict import Predictor
 
 
 @pytest.fixture(scope="session")
 def predictor() -> Predictor:
-    return load_predictor()
+    return load()

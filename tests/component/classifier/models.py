@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from services.classifier.domain.label import CATEGORIES
-from services.classifier.model.weights import load_weights, save_weights
+from services.classifier.model.directory import load
+from services.classifier.model.weights import save_weights
 
 
 def write_version(folder: Path, version: str, *, always: str = "", **header: Any) -> None:
     """Put the shipped model into `folder` as `version`. always: a category that it says of every text with content."""
-    weights = load_weights()
+    weights = load().weights
     bias = {label: values.copy() for label, values in weights.bias.items()}
     if always:
-        bias["category"][CATEGORIES.index(always)] += 500
+        bias["category"][:, CATEGORIES.index(always)] += 500
     changed = replace(weights, bias=bias, header={**weights.header, "model_version": version, **header})
     aside = folder / f".{version}"
     save_weights(changed, aside)

@@ -8,13 +8,7 @@ from services.classifier.model.predict import Predictor
 RULINGS = [
     ("发票咨询一下", "invoice", "standard", "simple"),
     ("请问怎么开发票呢", "invoice", "standard", "simple"),
-    pytest.param(
-        "你们把发票抬头开错了，要重开",
-        "invoice",
-        "priority",
-        "moderate",
-        marks=pytest.mark.xfail(strict=True, reason="version 2026-11-22.1 calls it simple; docs/model-card.md"),
-    ),
+    ("你们把发票抬头开错了，要重开", "invoice", "priority", "moderate"),
     ("我想把这个订单取消掉", "order", "standard", "simple"),
     ("请问我的快递到哪里了呀", "logistics", "standard", "simple"),
     ("快递显示签收了，但是我没收到", "logistics", "priority", "moderate"),

@@ -78,3 +78,9 @@ def test_features_know_where_they_stand() -> None:
     part = slice(*features.offsets[1:3].tolist())
     pieces = {f" {text} "[s : s + n] for s, n in zip(features.start[part], features.length[part], strict=True)}
     assert {"退货", "我要退货", " 我要", "货 "} <= pieces
+
+
+def test_features_of_texts_in_another_part_use_its_columns() -> None:
+    found = features_of(["where is it", "where is it"], np.array([0, 1]))
+    first, second = np.split(found.column, 2)
+    assert np.array_equal(first + (1 << BITS), second)
