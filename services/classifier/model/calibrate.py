@@ -62,7 +62,8 @@ def _weights_like(truth: NDArray[np.int64], like: NDArray[np.int64] | None) -> N
     slugs = int(max(truth.max(), like.max())) + 1
     ours, theirs = np.bincount(truth, minlength=slugs) / len(truth), np.bincount(like, minlength=slugs) / len(like)
     weight: NDArray[np.float64] = (theirs / np.maximum(ours, 1 / len(truth)))[truth]
-    return weight / weight.mean()
+    weight /= weight.mean()
+    return weight
 
 
 def _usable(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -47,6 +47,8 @@ NOTHING_CONFIDENCE = 0.97
 INTENT_FROM = 0.5
 """Probability from which an intent is named."""
 
+_CHARGED_TWICE = next(place for place, sign in enumerate(SIGNS) if sign.name == "charged_twice")
+
 MAX_REASONS = 8
 _GRAM_REASONS = 3
 
@@ -146,6 +148,8 @@ class Predictor:
         complexity = cheapest(COMPLEXITIES, values["complexity"].tolist(), self.costs.complexity)
         if category == "unclear":
             tier, complexity = "standard", "simple"
+        if tier == "urgent" and complexity == "simple" and _CHARGED_TWICE in reading.signs[row]:
+            complexity = "moderate"  # docs/taxonomy.md rules so, however short the text
         sentences = ["nothing to act on yet / 尚无可处理内容"] if nothing else []
         sentences += [SIGNS[place].words for place in reading.signs[row]]
         return Prediction(

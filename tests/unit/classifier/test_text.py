@@ -13,7 +13,7 @@ def test_canonical_full_width_and_masks_become_one_spelling() -> None:
 
 
 def test_canonical_numbers_and_links_are_marks() -> None:
-    assert shown(canonical("单 JD0123456789012 在 https://a.example/x?y=1")) == "单 <数字> 在 <链接>"
+    assert shown(canonical("单 JD0123456789012 在 https://a.example/x?y=1")) == "单 <订单> 在 <链接>"
 
 
 @pytest.mark.parametrize("text", ["", "\x00\x07", "\ud800", "\ue001", "\u200b\u202e", " \n\t "])
