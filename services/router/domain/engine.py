@@ -25,7 +25,7 @@ BLOCK, SMALL_BLOCK, LARGE_DESK = 16, 8, 200
 """Most tickets that are matched at once, and on a desk of so many agents online, where choice is plenty anyway."""
 
 WISHES, FEW_WISHES = 16, 2
-"""Most tickets that come into a block because they wish for one of its agents, and on a large desk, per eight others."""
+"""Most tickets that come into a block because they wish for one of its agents, and on a large desk, per block of 8."""
 
 STEP = 24
 """Decisions after which a plan pauses: some 7 ms of work, 15 where the machine is busy."""
