@@ -37,9 +37,10 @@ def test_classify_labels_in_order_and_answers_a_bad_line_in_its_place() -> None:
 
 
 def test_classify_with_a_model_that_does_not_fit_says_so_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "current.json").write_text("{")
     result = CliRunner().invoke(app, ["classify", "-", "--model", str(tmp_path)], input='{"text": "在吗"}\n')
     assert result.exit_code == 2
-    assert "model cannot be read" in result.stderr
+    assert "cannot be read" in result.stderr
 
 
 def test_classify_file_that_is_missing_says_so_in_a_sentence(tmp_path: Path) -> None:
