@@ -86,6 +86,7 @@ VALID: dict[str, Any] = {
     "/v1/routing/customers/{customer_id}": {"dedicated_agent": None},
     "/v1/routing/configuration/rollback": {"revision": 0},
     "/v1/subscriptions": {"url": "http://127.0.0.1:9/x", "events": ["closed"], "description": "d"},
+    "/v1/subscriptions/{subscription_id}/rotate": {"overlap_s": 60},
 }  # fmt: skip
 """A valid body of every route that takes one, with all fields."""
 
