@@ -54,7 +54,7 @@ def report(found: list[Finding], *, every: bool) -> Iterator[str]:
         own = [finding for finding in found if finding.check == check]
         fine = [finding.what for finding in own if not finding.advice]
         if not own:
-            yield f"-   {check:<12} could not be looked at, see the lines above or below"
+            yield f"-   {check:<12} not looked at, for nothing answered"
         elif every or len(fine) == 1:
             yield from (f"ok  {check:<12} {what}" for what in fine)
         elif fine:

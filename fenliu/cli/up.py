@@ -130,7 +130,7 @@ async def up(home: Home, options: Options, console: Console) -> None:
             task.cancel()
         await asyncio.gather(life, stopping, return_exceptions=True)
         await stack.supervisor.stop()
-    console.print(f"Stopped. Everything accepted is kept in {home.path}; the next start goes on from there.")
+        console.print(f"Stopped. Everything accepted is kept in {home.path}; the next start goes on from there.")
 
 
 async def _live(stack: Stack, options: Options, began: float) -> None:
