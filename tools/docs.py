@@ -27,7 +27,7 @@ from tools.proto_comments import comments
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "contract" / "golden"
-BOOTSTRAP = "127.0.0.1:8092"
+BOOTSTRAP = "127.0.0.1:$((${PORT_BASE:-8000}+92))"
 
 
 def documents() -> dict[str, str]:
@@ -47,7 +47,8 @@ def events() -> str:
         "Every record has the headers `ce_id`, `ce_type`, `ce_source`, `ce_time`, `ce_specversion`, `content-type` and "
         "`tenant` (CloudEvents 1.0, binary mode). External systems need only `content-type` and, where the payload has "
         "no tenant, `tenant`; a record that names none belongs to `FENLIU_INTAKE_DEFAULT_TENANT`, or is a dead letter "
-        "where that is not set. The command lines talk to `fenliu up`; set `-b` for another broker.",
+        "where that is not set. The command lines talk to `fenliu up`, whose ports count from `PORT_BASE` (8000 where "
+        "it is not set); give `kcat -b` and `fenliu --bootstrap` for another broker.",
         "",
         "| topic | key | events | from | to | partitions | kept |",
         "|---|---|---|---|---|---|---|",

@@ -21,6 +21,7 @@ from fenliu.chassis.clock import Clock, SystemClock
 from fenliu.chassis.db import Database, DatabaseUnavailable
 from fenliu.chassis.errors import FenliuError, Transient
 from fenliu.chassis.http import Health, create_app
+from fenliu.chassis.http_health import fenliu_version
 from fenliu.chassis.http_server import Server, listen, server
 from fenliu.chassis.messaging.consumer import Subscription
 from fenliu.chassis.messaging.kafka import KafkaOptions
@@ -154,6 +155,7 @@ async def _run_until_signal(service: Service) -> None:
 async def serve(service: Service, stop: asyncio.Event, *, on_ready: Callable[[str], object] | None = None) -> None:
     """Run a service on the present event loop until `stop` is set. on_ready: called once with the service's address."""
     settings = service.settings
+    log.info("service_starting", service=service.name, version=fenliu_version(), port=settings.http_port)
     await _check_before_start(service)
     sock = listen(settings.http_host, settings.http_port)
     running = _Running(service)

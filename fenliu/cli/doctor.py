@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -27,28 +27,46 @@ CLOCK_LIMIT_S = 2.0
 DISK_LIMIT_BYTES = 500_000_000
 
 
+CHECKS = ("python", "disk", "services", "databases", "clocks", "broker", "topics", "lag", "dead letters")
+"""What is looked at, in the order in which trouble spreads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. advice: what to do; empty where it is fine."""
+    """One thing that was looked at. check: one of CHECKS. advice: what to do; empty where it is fine."""
 
-    subject: str
+    check: str
     what: str
     advice: str = ""
 
 
-async def examine(home: Home) -> bool:
-    """Print every finding; True where nothing needs to be done."""
-    healthy = True
-    async for finding in findings(home):
-        healthy = healthy and not finding.advice
-        print(f"{'ok ' if not finding.advice else 'BAD'} {finding.subject:<12} {finding.what}")
-        if finding.advice:
-            print(f"    → {finding.advice}")
-    return healthy
+async def examine(home: Home, *, every: bool) -> bool:
+    """Print what was found; True where nothing needs to be done. every: what is fine is not summed up."""
+    found = [finding async for finding in findings(home)]
+    for line in report(found, every=every):
+        print(line)
+    return not any(finding.advice for finding in found)
+
+
+def report(found: list[Finding], *, every: bool) -> Iterator[str]:
+    """Lines to print: at least one per check; with `every`, one per finding."""
+    for check in CHECKS:
+        own = [finding for finding in found if finding.check == check]
+        fine = [finding.what for finding in own if not finding.advice]
+        if not own:
+            yield f"-   {check:<12} not looked at, for nothing answered"
+        elif every or len(fine) == 1:
+            yield from (f"ok  {check:<12} {what}" for what in fine)
+        elif fine:
+            yield f"ok  {check:<12} {len(fine)} of {len(own)} are fine; --all shows them"
+        for finding in own:
+            if finding.advice:
+                yield f"BAD {check:<12} {finding.what}"
+                yield f"    → {finding.advice}"
 
 
 async def findings(home: Home) -> AsyncIterator[Finding]:
-    """Everything that is looked at, in the order in which trouble spreads."""
+    """Everything that is looked at."""
     yield python()
     yield disk(home)
     async for finding in services(home):
@@ -78,22 +96,31 @@ async def services(home: Home) -> AsyncIterator[Finding]:
     async with httpx2.AsyncClient(timeout=5) as client:
         for name in SERVICES:
             url = os.environ.get(f"FENLIU_{name.upper()}_URL") or home.url(name)
-            yield await service(client, name, url)
+            try:
+                answer = await client.get(f"{url}/readyz")
+            except httpx2.HTTPError as error:
+                advice = f"start it (fenliu up, or fenliu run {name}); elsewhere? set FENLIU_{name.upper()}_URL"
+                yield Finding("services", f"{name}: {url} does not answer: {type(error).__name__}", advice)
+                continue
+            for finding in service(name, url, answer):
+                yield finding
 
 
-async def service(client: httpx2.AsyncClient, name: str, url: str) -> Finding:
-    """One service."""
-    try:
-        answer = await client.get(f"{url}/readyz")
-    except httpx2.HTTPError as error:
-        advice = f"start it (fenliu up, or fenliu run {name}); elsewhere? set FENLIU_{name.upper()}_URL"
-        return Finding(name, f"{url} does not answer: {type(error).__name__}", advice)
-    if answer.status_code != 200:
-        return Finding(name, f"{url} is not ready", f"read {url}/readyz: {answer.text[:300]}")
+def service(name: str, url: str, answer: httpx2.Response) -> Iterator[Finding]:
+    """One service that answered at /readyz: itself, its database if it has one, its clock."""
+    if answer.status_code == 200:
+        yield Finding("services", f"{name}: {url} is ready")
+    else:
+        yield Finding("services", f"{name}: {url} is not ready", f"read {url}/readyz: {answer.text[:300]}")
+    checks = answer.json().get("checks", {})
+    for part in ("database", "migrations"):
+        if part in checks:
+            said = checks[part]
+            what = f"{name}: {part}: {said['detail']}"
+            yield Finding("databases", what, "" if said["ok"] else f"see {url}/readyz and the log of {name}")
     skew_s = abs(parsedate_to_datetime(answer.headers["date"]).timestamp() - time.time())
-    if skew_s > CLOCK_LIMIT_S:
-        return Finding(name, f"its clock is {skew_s:.0f} s away from this machine's", "synchronise both (chrony, NTP)")
-    return Finding(name, f"{url} is ready")
+    advice = "synchronise both (chrony, NTP)" if skew_s > CLOCK_LIMIT_S else ""
+    yield Finding("clocks", f"{name}: {skew_s:.0f} s away from this machine's", advice)
 
 
 async def broker(bootstrap: str) -> AsyncIterator[Finding]:

@@ -4,6 +4,8 @@ The supervisor holds the write end of the child's standard input. The kernel clo
 by SIGKILL, so reading the end of file is a signal that cannot be missed and works on every Unix.
 
     python -m fenliu.cli.guard COMMAND [ARGUMENT…]      runs a program that knows nothing of this
+
+Its exit code is the program's; 128 + number where a signal ended the program, as shells have it.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     when_orphaned(child.terminate)
-    return child.wait()
+    code = child.wait()
+    return code if code >= 0 else 128 - code
 
 
 if __name__ == "__main__":

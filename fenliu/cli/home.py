@@ -12,6 +12,9 @@ PORT_OFFSETS = {"intake": 1, "classifier": 2, "router": 3, "notifier": 4, "prome
 """Ports relative to the base (default 8000)."""
 
 DEFAULT_PORT_BASE = 8000
+LOWEST_PORT_BASE = 1024
+HIGHEST_PORT_BASE = 65_535 - max(PORT_OFFSETS.values())
+"""Between ports that need rights and the last one that exists, the broker's included."""
 
 
 class NoKey(Exception):
@@ -19,7 +22,7 @@ class NoKey(Exception):
 
 
 class BadPortBase(Exception):
-    """PORT_BASE is no number."""
+    """PORT_BASE is no number, or no port of the stack would fit."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +92,10 @@ def current_home() -> Home:
 def _port_base(text: str) -> int:
     if not text:
         return DEFAULT_PORT_BASE
-    if not text.isascii() or not text.isdigit():
-        raise BadPortBase(f"PORT_BASE is {text!r}; it has to be a whole number, such as {DEFAULT_PORT_BASE}.")
-    return int(text)
+    if text.isascii() and text.isdigit() and LOWEST_PORT_BASE <= int(text) <= HIGHEST_PORT_BASE:
+        return int(text)
+    allowed = f"from {LOWEST_PORT_BASE} to {HIGHEST_PORT_BASE}, such as {DEFAULT_PORT_BASE}"
+    raise BadPortBase(f"PORT_BASE is {text!r}; it has to be a whole number {allowed}.")
 
 
 def token_key() -> str:

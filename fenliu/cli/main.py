@@ -18,7 +18,15 @@ from fenliu.chassis.errors import FenliuError
 from fenliu.cli import learning, models
 from fenliu.cli.classify import classify
 from fenliu.cli.fail import fail
-from fenliu.cli.home import SERVICES, BadPortBase, Home, NoKey, current_home
+from fenliu.cli.home import (
+    HIGHEST_PORT_BASE,
+    LOWEST_PORT_BASE,
+    SERVICES,
+    BadPortBase,
+    Home,
+    NoKey,
+    current_home,
+)
 from fenliu.cli.simulate import app as simulate
 
 app = typer.Typer(
@@ -74,7 +82,13 @@ def _home() -> Home:
 @app.command()
 def up(
     port_base: Annotated[
-        int, typer.Option(envvar="PORT_BASE", help="All ports start here; the services are at +1 to +4.")
+        int,
+        typer.Option(
+            min=LOWEST_PORT_BASE,
+            max=HIGHEST_PORT_BASE,
+            envvar="PORT_BASE",
+            help="All ports start here; the services are at +1 to +4.",
+        ),
     ] = 8000,
     home: Annotated[Path, typer.Option(envvar="FENLIU_HOME", help="Folder for data, keys and logs.")] = Path(".fenliu"),
     sample: Annotated[
@@ -90,6 +104,7 @@ def up(
     from fenliu.cli import supervise
     from fenliu.cli import up as module
 
+    _quiet_client()
     options = module.Options(sample=sample, every_s=every, prometheus=prometheus)
     try:
         asyncio.run(module.up(Home(home, port_base), options, Console()))
@@ -257,12 +272,14 @@ def explain(
 
 
 @app.command()
-def doctor() -> None:
-    """Check Python, ports, services, databases, broker, topics, lag and clock, and say what to do."""
+def doctor(
+    every: Annotated[bool, typer.Option("--all", help="Also show, one by one, what is fine.")] = False,
+) -> None:
+    """Check Python, disk, services, databases, clocks, broker, topics, lag and dead letters, and say what to do."""
     from fenliu.cli import doctor as module
 
     _quiet_client()
-    healthy = asyncio.run(module.examine(_home()))
+    healthy = asyncio.run(module.examine(_home(), every=every))
     raise typer.Exit(0 if healthy else 1)
 
 

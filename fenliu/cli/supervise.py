@@ -29,10 +29,11 @@ LOG_LIMIT_BYTES = 20_000_000
 class ChildDied(Exception):
     """A part of the stack ended by itself."""
 
-    def __init__(self, name: str, code: int, log: Path) -> None:
+    def __init__(self, name: str, code: int, log: Path, log_from: int = 0) -> None:
+        """code: below 0 or above 128 for a signal (see guard.py). log_from: byte at which this run's lines begin."""
         self.name = name
-        self.how = f"by signal {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        super().__init__(f"{name} ended {self.how}. Its last lines, from {log}:\n{last_lines(log)}")
+        self.how = how_ended(code)
+        super().__init__(f"{name} ended {self.how}. Its last lines, from {log}:\n{last_lines(log, log_from)}")
 
 
 class NotReady(Exception):
@@ -47,12 +48,14 @@ class PortTaken(Exception):
 class Child:
     """One running process, how it was started, and the file that takes what it writes.
 
+    log_from  byte of the file at which the lines of this run begin.
     restarts  when it was started again, monotonic seconds, the last RESTARTS times.
     """
 
     name: str
     process: asyncio.subprocess.Process
     log: Path
+    log_from: int
     command: Sequence[str]
     env: Mapping[str, str]
     restarts: deque[float] = field(default_factory=lambda: deque(maxlen=RESTARTS))
@@ -73,16 +76,16 @@ class Supervisor:
 
     async def start(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
         """Start one child; what it writes goes to <logs>/<name>.log."""
-        process, log = await self._run(name, command, env)
-        self.children.append(Child(name, process, log, command, env))
+        self.children.append(Child(name, *await self._run(name, command, env), command, env))
 
     async def _run(
         self, name: str, command: Sequence[str], env: Mapping[str, str]
-    ) -> tuple[asyncio.subprocess.Process, Path]:
+    ) -> tuple[asyncio.subprocess.Process, Path, int]:
         log = self.logs / f"{name}.log"
         if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
+            log_from = output.tell()
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,
@@ -91,19 +94,19 @@ class Supervisor:
                 env=dict(env),
                 start_new_session=True,
             )
-        return process, log
+        return process, log, log_from
 
     async def watch(self, tell: Callable[[str], object]) -> None:
         """Start again what ends by itself, and tell so. Raises ChildDied where that does not help or cannot."""
         while True:
             died = await self._first_to_end()
             kill_session(died)
-            end = ChildDied(died.name, died.process.returncode or 0, died.log)
+            end = ChildDied(died.name, died.process.returncode or 0, died.log, died.log_from)
             if not died.may_restart():
                 raise end
             tell(f"{died.name} ended {end.how}; it is started again. 已重新启动 {died.name}。")
             died.restarts.append(time.monotonic())
-            died.process, died.log = await self._run(died.name, died.command, died.env)
+            died.process, died.log, died.log_from = await self._run(died.name, died.command, died.env)
 
     async def _first_to_end(self) -> Child:
         waits = {asyncio.create_task(child.process.wait()): child for child in self.children}
@@ -116,23 +119,32 @@ class Supervisor:
 
     async def until_listening(self, port: int, within_s: float) -> None:
         """Wait until somebody accepts connections on loopback's `port`. Raises NotReady or ChildDied."""
-        async with _deadline(within_s, f"nothing listens on port {port}"):
+        async with _deadline(within_s, lambda: f"nothing listens on port {port}"):
             while not listens(port):
                 self._check()
                 await asyncio.sleep(0.02)
 
     async def until_ready(self, name: str, url: str, within_s: float) -> None:
-        """Wait until `url`/readyz answers 200. Raises NotReady or ChildDied."""
-        late = f"{name} is not ready; see {self.logs / name}.log and {url}/readyz"
+        """Wait until `url`/readyz answers 200. Raises NotReady, which tells its last answer, or ChildDied."""
+        said = "did not answer yet"
+
+        def late() -> str:
+            return f"{name} is not ready: {url}/readyz {said}. Its log: {self.logs / name}.log"
+
         async with httpx2.AsyncClient(timeout=2) as client, _deadline(within_s, late):
-            while not await _answers_ok(client, f"{url}/readyz"):
+            while True:
+                with contextlib.suppress(httpx2.HTTPError):
+                    answer = await client.get(f"{url}/readyz")
+                    if answer.status_code == 200:
+                        return
+                    said = f"answers {answer.status_code}: {answer.text[:300]}"
                 self._check()
                 await asyncio.sleep(0.1)
 
     def _check(self) -> None:
         for child in self.children:
             if child.process.returncode is not None:
-                raise ChildDied(child.name, child.process.returncode, child.log)
+                raise ChildDied(child.name, child.process.returncode, child.log, child.log_from)
 
     async def stop(self) -> None:
         """Stop every child, last started first, the services among them together; kill whoever does not stop."""
@@ -181,9 +193,17 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def last_lines(log: Path, count: int = 15) -> str:
-    """The last lines of a log; a sentence where it is empty."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+def how_ended(code: int) -> str:
+    """How a process with this return code ended: by which signal (below 0; above 128 from guard.py), or with what."""
+    number = -code if code < 0 else code - 128
+    known = {each.value: each.name for each in signal.Signals}
+    return f"by signal {known[number]}" if number in known else f"with exit code {code}"
+
+
+def last_lines(log: Path, log_from: int = 0, count: int = 15) -> str:
+    """The last lines of a log from byte `log_from` on; a sentence where there are none."""
+    written = log.read_bytes()[log_from:] if log.exists() else b""
+    lines = written.decode(errors="replace").splitlines()
     return "\n".join(f"  {line}" for line in lines[-count:]) or "  (it wrote nothing)"
 
 
@@ -193,15 +213,9 @@ def fenliu(*arguments: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def _deadline(within_s: float, message: str) -> AsyncIterator[None]:
+async def _deadline(within_s: float, message: Callable[[], str]) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(within_s):
             yield
     except TimeoutError as error:
-        raise NotReady(f"After {within_s:.0f} s: {message}") from error
-
-
-async def _answers_ok(client: httpx2.AsyncClient, url: str) -> bool:
-    with contextlib.suppress(httpx2.HTTPError):
-        return (await client.get(url)).status_code == 200
-    return False
+        raise NotReady(f"After {within_s:.0f} s: {message()}") from error

@@ -130,7 +130,7 @@ async def up(home: Home, options: Options, console: Console) -> None:
             task.cancel()
         await asyncio.gather(life, stopping, return_exceptions=True)
         await stack.supervisor.stop()
-    console.print(f"Stopped. Everything accepted is kept in {home.path}; the next start goes on from there.")
+        console.print(f"Stopped. Everything accepted is kept in {home.path}; the next start goes on from there.")
 
 
 async def _live(stack: Stack, options: Options, began: float) -> None:
@@ -213,13 +213,13 @@ def explain(stack: Stack) -> None:
         f"export ADMIN={stack.token('admin', 'you')}",
         "",
         "# send a ticket; the answer has its status page 提交一张工单",
-        f'curl -s {home.url("intake")}/v1/tickets -H "Authorization: Bearer $STOREFRONT" \\',
+        f'curl -sw "\\n" {home.url("intake")}/v1/tickets -H "Authorization: Bearer $STOREFRONT" \\',
         '  -H \'Content-Type: application/json\' -d \'{"customer_id": "c-1", "text": "我的快递三天没动了"}\'',
         "# who is on duty, and what waits 谁在岗、谁在等",
-        f'curl -s {home.url("router")}/v1/agents -H "Authorization: Bearer $ADMIN"',
-        f'curl -s {home.url("router")}/v1/queues -H "Authorization: Bearer $ADMIN"',
+        f'curl -sw "\\n" {home.url("router")}/v1/agents -H "Authorization: Bearer $ADMIN"',
+        f'curl -sw "\\n" {home.url("router")}/v1/queues -H "Authorization: Bearer $ADMIN"',
         "# label a text 分类一段文字",
-        f'curl -s {home.url("classifier")}/v1/classify -H "Authorization: Bearer $ADMIN" \\',
+        f'curl -sw "\\n" {home.url("classifier")}/v1/classify -H "Authorization: Bearer $ADMIN" \\',
         "  -H 'Content-Type: application/json' -d '{\"text\": \"一单扣了我两次钱\"}'",
         "# the command line, in another terminal 另一个终端里的命令行",
         f"export PORT_BASE={home.port_base} FENLIU_HOME={shlex.quote(str(home.path.resolve()))}",

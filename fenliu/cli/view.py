@@ -30,7 +30,8 @@ class Line:
     label: str = ""
     agent: str = ""
     state: str = "received"
-    stages: set[str] = field(default_factory=set)
+    reached: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
     answer: str = ""
 
 
@@ -41,7 +42,8 @@ class Board:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
     lines: OrderedDict[str, Line] = field(default_factory=OrderedDict)
     watchers: list[Callable[[str, Line], None]] = field(default_factory=list)
-    """Called with the stage and the ticket's line whenever a ticket reaches a stage for the first time."""
+    """Called with the stage and the ticket's line whenever a ticket reaches a stage for the first time. The topics are
+    read side by side, so a stage that is read before an earlier one is kept back for it."""
 
     def see(self, event: Message) -> None:
         """Take one event into account; types that the board does not show are ignored."""
@@ -77,11 +79,21 @@ class Board:
         return line
 
     def _reach(self, line: Line, stage: str) -> None:
-        if stage not in line.stages:
-            line.stages.add(stage)
-            self.counts[stage] += 1
-            for watcher in self.watchers:
-                watcher(stage, line)
+        line.reached.add(stage)
+        over = "resolved" in line.reached  # then it may have skipped stages, and nobody waits for them
+        for each in STAGES:
+            if each in line.told:
+                continue
+            if each in line.reached and "resolved" not in line.told:
+                self._tell(line, each)
+            elif not over:
+                return
+
+    def _tell(self, line: Line, stage: str) -> None:
+        line.told.add(stage)
+        self.counts[stage] += 1
+        for watcher in self.watchers:
+            watcher(stage, line)
 
     def summary(self) -> str:
         return " · ".join(f"{stage} {self.counts[stage]}" for stage in STAGES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from fenliu.chassis.observability import FAST_BUCKETS, counter, gauge, histogram
 from fenliu.contracts.vocabulary import CATEGORIES, COMPLEXITIES, STATES, TIERS
 from services.router.domain.sla import PARTIES, STEPS
@@ -48,6 +50,10 @@ corrections = counter(
     reaction="The share of fenliu_classifier_texts_total grows: see the runbook of FenliuCorrectionDrift.",
     labels={"label": ("category", "tier", "complexity"), "before": (*_SLUGS, "none"), "after": _SLUGS},
 )
+for _label, _slugs in (("category", CATEGORIES), ("tier", TIERS), ("complexity", COMPLEXITIES)):
+    for _before, _after in product((*_slugs, "none"), _slugs):
+        if _before != _after:
+            corrections.labels(label=_label, before=_before, after=_after)  # from 0 on, as the chassis does for few
 confirmations = counter(
     "fenliu_router_confirmations_total",
     "Tickets whose labels a person looked at and left as they were.",

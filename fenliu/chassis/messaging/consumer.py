@@ -151,6 +151,7 @@ class Consumer:
         self._ticked_at = self._progress_at = time.monotonic()
         self._committed_seen: dict[int, int] = {}
         self._stopped_because = ""
+        metrics.stopped.set(0, topic=self.topic)
 
     def problem(self) -> str | None:
         """Why this consumer cannot be trusted to get on by itself, for /livez; None while it can."""

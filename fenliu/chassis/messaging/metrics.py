@@ -53,7 +53,7 @@ rebuilds_total = counter(
 )
 stopped = gauge(
     "fenliu_consumer_stopped_consumers",
-    "1 where a consumer gave up because too many records in a row were dead letters.",
+    "1 where a consumer gave up because too many records in a row were dead letters, 0 where it did not.",
     reaction="Repair the cause (`fenliu dlq list`), then restart the service; it goes on where it stopped.",
     labels={"topic": None},
 )

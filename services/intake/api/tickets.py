@@ -99,7 +99,9 @@ class NewTicket(StrictModel):
     order_id: Identifier | None = None
     parcel_id: Identifier | None = Field(None, description="The carrier's tracking number.")
     channel: Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,31}$")] = Field(
-        "web", description="Way in: web, app, chat, email, phone."
+        "web",
+        description="Way in: free text for the shop's own reports. The demo shop uses web, app, chat, email and phone; "
+        "metrics count any other word as other.",
     )
     locale: Annotated[str, StringConstraints(pattern="^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,3}$")] | None = Field(
         None, description="BCP 47 tag of the page, such as zh-CN; a hint."

@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 
 from fenliu.chassis.auth import Principal
 from fenliu.chassis.db import Database, Transaction
-from fenliu.chassis.errors import NotFound
+from fenliu.chassis.errors import Transient
 from fenliu.chassis.http import Identifier, deadline, problem_responses, require
 from services.notifier import domain, store
 from services.notifier.api.stream import (
@@ -25,6 +25,13 @@ from services.notifier.api.stream import (
 from services.notifier.domain import TicketCopy
 
 Reader = Annotated[Principal, require("storefront", "customer", "agent", "supervisor", "integration")]
+
+
+class NotHeardOf(Transient):
+    """There is no ticket of this name that you may see. One accepted a moment ago is here within seconds: try again."""
+
+    slug = "not-found"
+    http_status = 404
 
 
 class Label(BaseModel):
@@ -106,7 +113,11 @@ def routes(db: Database, streams: OpenStreams, limits: StreamLimits) -> APIRoute
         last_event_id: Annotated[str | None, Header(max_length=64, description="Resume after this event.")] = None,
         after: Annotated[int, Query(ge=0, lt=2**53, description="The same for a first connection.")] = 0,
     ) -> StreamingResponse:
-        """New lines as server-sent events; after Last-Event-ID none is missed. Ends within an hour; come back then."""
+        """New lines as server-sent events; after Last-Event-ID none is missed. Ends within an hour; come back then.
+
+        The notifier hears of a ticket a moment after intake answered 202; until then this is 404 with Retry-After, for
+        which a browser's EventSource gives up: read /v1/timelines/{ticket_id} until it answers 200, then open this.
+        """
         async with db.read() as tx:
             await _visible(tx, caller, ticket_id)
             until = tx.now + timedelta(seconds=LONGEST_S * 2)
@@ -117,9 +128,9 @@ def routes(db: Database, streams: OpenStreams, limits: StreamLimits) -> APIRoute
 
 
 async def _visible(tx: Transaction, caller: Principal, ticket_id: str) -> TicketCopy:
-    """The ticket. Raises NotFound for another tenant's, and for another customer's where a customer asks."""
+    """The ticket. Raises NotHeardOf for another tenant's, and for another customer's where a customer asks."""
     ticket = await store.load_ticket(tx, caller.tenant_id, ticket_id)
     staff = caller.has("storefront", "agent", "supervisor", "integration")
     if ticket is None or (not staff and ticket.customer_id != caller.subject):
-        raise NotFound()
+        raise NotHeardOf(retry_after_s=1.0)
     return ticket

@@ -177,6 +177,7 @@ async def test_stream_with_token_is_the_same_and_foreign_tickets_are_missing(
         missing = await client.get("/v1/timelines/nothing/events", headers=headers)
         assert foreign.status_code == missing.status_code == 404
         assert foreign.json()["detail"] == missing.json()["detail"]
+        assert "retry-after" in missing.headers  # intake may have accepted it a moment ago
 
 
 async def test_streams_reader_who_does_not_keep_up_is_cut_off(world: World) -> None:

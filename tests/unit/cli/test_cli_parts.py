@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 
-from fenliu.cli import feed, wire
+from fenliu.cli import doctor, feed, wire
+from fenliu.cli.doctor import Finding
 from fenliu.cli.home import Home, NoKey
 from fenliu.cli.main import parse_ttl
-from fenliu.cli.supervise import PortTaken, claim_ports
+from fenliu.cli.supervise import PortTaken, claim_ports, how_ended, last_lines
 from fenliu.cli.team import TEAM, Shift
 from fenliu.cli.view import Board, Line
 from fenliu.contracts.events import (
@@ -77,7 +78,22 @@ def test_board_counts_each_ticket_once_per_stage() -> None:
         board.see(TicketMessageAdded(ticket_id="t", author_role="agent", visibility="public", text="在的"))
         board.see(TicketStatusChanged(ticket_id="t", state="resolved"))
     assert seen == ["received", "labelled", "assigned", "answered", "resolved"]
-    assert board.lines["t"] == Line("t", "在吗 在吗", " ·  · ", "刘洋", "resolved", set(seen), "在的")
+    assert board.lines["t"] == Line("t", "在吗 在吗", " ·  · ", "刘洋", "resolved", set(seen), set(seen), "在的")
+
+
+def test_board_keeps_a_stage_back_until_earlier_ones_were_read() -> None:
+    board = Board()
+    seen: list[str] = []
+    board.watchers.append(lambda stage, line: seen.append(stage))
+    board.see(TicketStatusChanged(ticket_id="t", state="assigned", agent_id="a"))
+    board.see(TicketMessageAdded(ticket_id="t", author_role="agent", visibility="public"))
+    board.see(TicketReceived(ticket_id="t"))
+    assert seen == ["received"]
+    board.see(TicketClassified(ticket_id="t"))
+    assert seen == ["received", "labelled", "assigned", "answered"]
+    board.see(TicketStatusChanged(ticket_id="old", state="resolved"))
+    board.see(TicketMessageAdded(ticket_id="old", author_role="agent", visibility="public"))
+    assert seen[4:] == ["resolved"]
 
 
 def test_board_internal_notes_and_customers_messages_are_no_answers() -> None:
@@ -141,6 +157,32 @@ def test_home_keys_are_made_once_and_for_their_owner_only(tmp_path: Path) -> Non
     assert home.key("token") == key
     assert key != home.key("status")
     assert (home.path / "token.key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("code", "how"),
+    [(-9, "by signal SIGKILL"), (137, "by signal SIGKILL"), (1, "with exit code 1"), (128, "with exit code 128")],
+)
+def test_end_of_a_child_is_told_by_the_signals_name(code: int, how: str) -> None:
+    assert how_ended(code) == how
+
+
+def test_last_lines_are_those_of_this_run(tmp_path: Path) -> None:
+    log = tmp_path / "intake.log"
+    log.write_text("old\n")
+    written = log.stat().st_size
+    assert "nothing" in last_lines(log, written)
+    log.write_text("old\nnew\n")
+    assert last_lines(log, written) == "  new"
+
+
+def test_doctor_sums_up_what_is_fine_and_shows_what_is_not() -> None:
+    found = [Finding("lag", "a"), Finding("lag", "b"), Finding("lag", "c", "look"), Finding("disk", "1 GB")]
+    lines = [line for line in doctor.report(found, every=False) if line[:3] != "-  "]
+    assert [line.split(maxsplit=2)[2] for line in lines[:3]] == ["1 GB", "2 of 3 are fine; --all shows them", "c"]
+    assert lines[3] == "    → look"
+    assert len(list(doctor.report(found, every=True))) == len(doctor.CHECKS) + 3
+    assert len(list(doctor.report([], every=False))) == len(doctor.CHECKS)
 
 
 def test_ports_in_use_are_named_with_what_to_do() -> None:

@@ -50,11 +50,13 @@ def test_classify_file_that_is_missing_says_so_in_a_sentence(tmp_path: Path) -> 
 
 def test_port_base_that_is_no_number_is_named(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.prepare()
-    monkeypatch.setenv("PORT_BASE", "eight")
-    for command in (["doctor"], ["token"], ["dlq", "list"]):
-        result = CliRunner().invoke(app, command)
-        assert result.exit_code == 1
-        assert "PORT_BASE is 'eight'" in result.stderr
+    for base in ("eight", "70000"):
+        monkeypatch.setenv("PORT_BASE", base)
+        for command in (["doctor"], ["token"], ["dlq", "list"]):
+            result = CliRunner().invoke(app, command)
+            assert result.exit_code == 1
+            assert f"PORT_BASE is '{base}'" in result.stderr
+        assert CliRunner().invoke(app, ["up"]).exit_code == 2
 
 
 def test_config_show_without_keys_and_home_names_what_must_be_set(home: Home) -> None:
