@@ -50,7 +50,8 @@ function tell(what) {
 // Sent from here the text stays where it is until it has arrived; a form that a browser sends takes it along.
 let sending = false;
 async function send(form) {
-  sending = true;
+  const text = form.querySelector("textarea");
+  sending = text.readOnly = true;
   tell("sending");
   try {
     const answer = await fetch(form.getAttribute("action"), {
@@ -67,7 +68,7 @@ async function send(form) {
     // where this page can be reached but not that address, the browser's own way may still work
     if (error.name === "TypeError") refresh().then(() => { form.dataset.plain = "1"; }, () => {});
   } finally {
-    sending = false;
+    sending = text.readOnly = false;
   }
 }
 
