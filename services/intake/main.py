@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import partial
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 from fenliu.chassis.auth import StatusTokens
 from fenliu.chassis.clock import Clock, SystemClock
@@ -33,6 +34,9 @@ LINKS = {
 def build(settings: IntakeSettings, clock: Clock | None = None) -> Service:
     """Everything that intake consists of. clock: None is the machine's."""
     clock = clock or SystemClock()
+    status_page = urlsplit(settings.public_notifier_url)
+    origins = (*settings.page_origins, f"{status_page.scheme}://{status_page.netloc}")  # its form is sent from there
+    settings = settings.model_copy(update={"page_origins": origins})
     db = Database(
         settings.database_url,
         outbox=Outbox("intake"),

@@ -15,7 +15,8 @@ class IntakeSettings(ServiceSettings):
 
     public_notifier_url: str = Field(
         "http://127.0.0.1:8004",
-        description="Address of the notifier as customers' browsers reach it; status links begin with it.",
+        description="Address of the notifier as customers' browsers reach it; status links begin with it, and pages of "
+        "its origin may call this service (CORS).",
     )
     status_link_days: int = Field(90, ge=1, le=3650, description="Days after which a status link stops working.")
     promise_grace_h: float = Field(

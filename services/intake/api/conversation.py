@@ -151,7 +151,7 @@ def _add_request_routes(router: APIRouter, db: Database) -> None:
     ) -> RequestAccepted:
         """Rate the service; a second rating replaces the first."""
         own = only_customer(caller)
-        return await db.run(lambda tx: _rate(tx, caller.tenant_id, ticket_id, own, body))
+        return await db.run(lambda tx: rate(tx, caller.tenant_id, ticket_id, own, body))
 
 
 async def add(
@@ -206,7 +206,8 @@ async def ask(
     return RequestAccepted(ticket_id=ticket_id, accepted=action)
 
 
-async def _rate(tx: Transaction, tenant_id: str, ticket_id: str, own: str | None, body: NewRating) -> RequestAccepted:
+async def rate(tx: Transaction, tenant_id: str, ticket_id: str, own: str | None, body: NewRating) -> RequestAccepted:
+    """Keep and publish the customer's verdict. own: as for ask. Raises NotFound."""
     held = await conversation.lock_ticket(tx, tenant_id, ticket_id, customer_id=own)
     if held is None:
         raise NotFound()

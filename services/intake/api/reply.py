@@ -15,7 +15,7 @@ from fenliu.chassis.auth import Principal
 from fenliu.chassis.clock import Clock
 from fenliu.chassis.db import Database
 from fenliu.chassis.errors import Malformed
-from fenliu.chassis.http import RawText, StrictModel, Text, parse_json, problem_responses
+from fenliu.chassis.http import RawText, StrictModel, Text, Whole, parse_json, problem_responses
 from services.intake.api import conversation
 from services.intake.api.views import StatusLinks
 from services.intake.domain.contact import MAX_TEXT_CHARS
@@ -31,14 +31,24 @@ class TextMissing(Malformed):
     http_status = 422
 
 
+class ScoreMissing(Malformed):
+    """A rating needs a score of 1 to 5."""
+
+    slug = "score-missing"
+    http_status = 422
+
+
 class LinkReply(StrictModel):
     """What a shopper sends from the status page."""
 
     token: Annotated[str, RawText(2048)] = Field(min_length=1, description="Token of the status link.")
     text: Annotated[str, Text(MAX_TEXT_CHARS)] | None = Field(
-        None, description="Needed for reply; a reason for cancel and reopen."
+        None, description="Needed for reply; a reason for cancel and reopen, a comment for rate."
     )
-    action: Literal["reply", "cancel", "help", "confirm", "reopen"] = "reply"
+    action: Literal["reply", "cancel", "help", "confirm", "reopen", "rate"] = "reply"
+    score: Annotated[int, Field(ge=1, le=5), Whole] | None = Field(
+        None, description="Needed for rate: 1 (bad) to 5 (good)."
+    )
 
 
 _BODY = {"schema": LinkReply.model_json_schema()}
@@ -58,7 +68,7 @@ def routes(db: Database, links: StatusLinks, clock: Clock) -> APIRouter:
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY, FORM: _BODY}}},
     )
     async def reply_by_link(request: Request) -> Response:
-        """Write, cancel, ask for a human, confirm or reopen with nothing but the status link's token."""
+        """Write, cancel, ask for a human, confirm, reopen or rate with nothing but the status link's token."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in (FORM, "application/json"):
             raise HTTPException(415)
@@ -79,8 +89,14 @@ def routes(db: Database, links: StatusLinks, clock: Clock) -> APIRouter:
 
 
 async def _carry_out(db: Database, tenant_id: str, ticket_id: str, body: LinkReply) -> dict[str, Any]:
-    """The answer's body. Raises NotFound, TicketOver, TextMissing."""
+    """The answer's body. Raises NotFound, TicketOver, TextMissing, ScoreMissing."""
     action = body.action
+    if action == "rate":
+        if body.score is None:
+            raise ScoreMissing()
+        rating = conversation.NewRating(score=body.score, comment=(body.text or "")[:2000] or None)
+        accepted = await db.run(lambda tx: conversation.rate(tx, tenant_id, ticket_id, None, rating))
+        return accepted.model_dump()
     if action != "reply":
         reason = (body.text or "")[:500]
         accepted = await db.run(lambda tx: conversation.ask(tx, action, tenant_id, ticket_id, None, reason))
@@ -96,16 +112,18 @@ async def _carry_out(db: Database, tenant_id: str, ticket_id: str, body: LinkRep
     return message.model_dump()
 
 
-def _form(raw: bytes) -> dict[str, str]:
-    """The fields of a form; an empty one is absent. Raises Malformed."""
+def _form(raw: bytes) -> dict[str, Any]:
+    """The fields of a form; an empty one is absent, a score of one digit is a number. Raises Malformed."""
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=False, max_num_fields=10, errors="strict")
     except ValueError as error:
         raise Malformed("The form cannot be read; send it URL-encoded in UTF-8.") from error
-    fields = dict(pairs)
+    fields: dict[str, Any] = {name: value.replace("\r\n", "\n") for name, value in pairs}
     if len(fields) != len(pairs):
         raise Malformed("The form names a field twice.")
-    return {name: value.replace("\r\n", "\n") for name, value in fields.items()}
+    if fields.get("score") in tuple("12345"):
+        fields["score"] = int(fields["score"])
+    return fields
 
 
 def _parsed(value: Any) -> LinkReply:

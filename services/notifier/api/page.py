@@ -58,7 +58,8 @@ class _Renderer:
         # intake answers a form with a redirect to this page, and browsers check form-action again for it
         self._policy = (
             f"default-src 'none'; style-src {_digest(self._style)}; script-src {_digest(self._script)}; "
-            f"connect-src 'self'; img-src data:; form-action 'self'{origin}; base-uri 'none'; frame-ancestors 'none'"
+            f"connect-src 'self'{origin}; img-src data:; form-action 'self'{origin}; "
+            "base-uri 'none'; frame-ancestors 'none'"
         )
 
     def render(self, template: str, language: str, status: int = 200, **facts: Any) -> HTMLResponse:
@@ -162,17 +163,20 @@ def _facts(claims: StatusClaims, ticket: TicketCopy | None, lines: Sequence[Entr
     name = ticket.agent_name if ticket is not None else ""
     shown = [replace(line, author=line.author or (name if line.kind == "with_agent" else "")) for line in shown]
     shown.sort(key=lambda line: (line.at, line.sequence), reverse=True)
-    waits = any(line.kind == "cancel_requested" for line in shown) and view.step not in ("withdrawn", "finished")
+    kinds = {line.kind for line in shown}
+    over = view.step in ("finished", "withdrawn")
     return {
         "view": view,
         "ticket": ticket,
         "ticket_id": claims.ticket_id,
         "lines": shown,
+        "last_words": domain.last_words(shown),
         "left_out": left_out,
-        "actions": domain.actions_for(view.step, cancel_requested=waits),
-        "cancel_pending": waits,
+        "actions": domain.actions_for(view.step, kinds),
+        "cancel_pending": "cancel_requested" in kinds and not over,
+        "score": next((line.text for line in shown if line.kind == "rated"), ""),
         "sequence": max((line.sequence for line in shown), default=0),
-        "writable": view.step not in ("finished", "withdrawn"),
+        "writable": not over,
         "now": now,
     }
 

@@ -60,7 +60,7 @@ class TimelineOut(BaseModel):
     headline: Label
     promised_by: datetime | None = Field(description="When the next thing has been promised; null: no promise.")
     late: bool = Field(description="True where that promise was broken.")
-    actions: list[str] = Field(description="What the customer can do now: cancel, help, confirm, reopen.")
+    actions: list[str] = Field(description="What the customer can do now: cancel, help, confirm, reopen, rate.")
     received_at: datetime | None
     order_id: str | None
     parcel_id: str | None
@@ -90,7 +90,7 @@ def routes(db: Database, streams: OpenStreams, limits: StreamLimits) -> APIRoute
             headline=Label(en=domain.say(f"now_{view.step}", "en"), zh=domain.say(f"now_{view.step}", "zh")),
             promised_by=view.when,
             late=view.late,
-            actions=list(domain.actions_for(view.step, cancel_requested=False)),
+            actions=list(domain.actions_for(view.step, ())),
             received_at=ticket.received_at,
             order_id=ticket.order_id or None,
             parcel_id=ticket.parcel_id or None,

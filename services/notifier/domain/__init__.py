@@ -25,7 +25,7 @@ from services.notifier.domain.delivery import (
     next_step,
     trial_payload,
 )
-from services.notifier.domain.page import Outlook, actions_for, choose_language, outlook
+from services.notifier.domain.page import Outlook, actions_for, choose_language, last_words, outlook
 from services.notifier.domain.timeline import (
     Entry,
     Held,
@@ -67,6 +67,7 @@ __all__ = [
     "deliveries_for",
     "delivery_id_of",
     "is_public",
+    "last_words",
     "newest",
     "next_step",
     "outlook",

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.notifier.domain.timeline import TicketCopy, step_of
+from services.notifier.domain.timeline import Entry, TicketCopy, step_of
 from services.notifier.domain.words import LANGUAGES
 
 OPEN_STEPS = frozenset({"received", "self_help", "in_line", "with_agent", "being_handled", "awaiting_others"})
 
 ACTIONS: dict[str, tuple[str, ...]] = {
-    "received": ("cancel",),
+    "received": ("help", "cancel"),
     "self_help": ("confirm", "help", "cancel"),
     "in_line": ("confirm", "cancel"),
     "with_agent": ("confirm", "cancel"),
     "being_handled": ("confirm", "cancel"),
     "awaiting_you": ("confirm", "cancel"),
     "awaiting_others": ("confirm", "cancel"),
-    "solved": ("confirm", "reopen"),
-    "finished": (),
+    "solved": ("confirm", "reopen", "rate"),
+    "finished": ("rate",),
     "withdrawn": (),
 }
-"""Buttons by step, most useful first. The router decides what becomes of them."""
+"""Buttons by step, most useful first. The router decides what becomes of them. A colleague can be asked for while none
+is on the way yet; from solved, "reopen" leads to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,22 @@ def outlook(ticket: TicketCopy | None, now: datetime) -> Outlook:
     return Outlook(step, f"{what}_late" if late else f"{what}_by", promised, late)
 
 
-def actions_for(step: str, *, cancel_requested: bool) -> tuple[str, ...]:
-    """Buttons to show. While a wish to cancel waits for the router's decision, it cannot be made again."""
-    return tuple(a for a in ACTIONS[step] if not (cancel_requested and a == "cancel"))
+def actions_for(step: str, kinds: Collection[str]) -> tuple[str, ...]:
+    """Buttons to show. kinds: of the timeline's lines; a wish to cancel or for a colleague is not taken twice."""
+    once = ("cancel", "help")
+    return tuple(a for a in ACTIONS[step] if not (a in once and f"{a}_requested" in kinds))
+
+
+def last_words(lines: Sequence[Entry]) -> tuple[Entry, ...]:
+    """What a reader wants first: our newest answer, then what the customer wrote since.
+
+    lines: newest first. A colleague's answer stays until the next one; an automatic message counts where there is none.
+    """
+    ours = [line for line in lines if line.kind in ("message_agent", "message_system")]
+    answer = next((line for line in ours if line.kind == "message_agent"), ours[0] if ours else None)
+    since = lines if answer is None else lines[: lines.index(answer)]
+    wrote = next((line for line in since if line.kind == "message_customer"), None)
+    return tuple(line for line in (answer, wrote) if line is not None)
 
 
 def choose_language(wished: str | None, accept_language: str) -> str:

@@ -44,8 +44,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "我们会继续处理，目前还无法给出准确时间。",
     ),
     "next_self_help": (
-        "If the answer below helps, there is nothing more to do. If not, ask for a colleague.",
-        "如果下面的解答有帮助，您无需再做什么；如果没有，可以转人工客服。",
+        "If our answer helps, there is nothing more to do. If not, ask for a colleague.",
+        "如果上面的解答有帮助，您无需再做什么；如果没有，可以转人工客服。",
     ),
     "next_awaiting_you": (
         "Please write to us below. We go on as soon as we have your answer.",
@@ -77,12 +77,22 @@ WORDS: dict[str, tuple[str, str]] = {
     "line_confirmed": ("You confirmed that it is solved", "您确认问题已解决"),
     "line_settled": ("Settled by news about your order", "订单有新进展，问题已解决"),
     "line_rated": ("You rated our service", "您评价了我们的服务"),
+    "our_question": ("Our question", "客服的问题"),
+    "shown_above": ("Shown above", "见上方"),
     # buttons and form
     "do_cancel": ("Cancel it", "取消请求"),
     "do_help": ("Ask for a colleague", "转人工客服"),
     "do_confirm": ("It is solved", "问题已解决"),
     "do_reopen": ("Not solved", "还没解决"),
+    "do_rate": ("How did we do?", "请为本次服务打分"),
     "do_send": ("Send", "发送"),
+    "cancel_what": (
+        "This ends your request for good. For the same matter you would have to start a new one.",
+        "取消后该请求将结束且无法恢复，如仍需帮助需重新提交。",
+    ),
+    "cancel_sure": ("Yes, cancel it", "确定取消"),
+    "rated_as": ("You gave us", "您的评分："),
+    "rate_scale": ("1 is bad, 5 is very good.", "1 分很差，5 分很好。"),
     "write_back": ("Write to us", "给我们留言"),
     "write_hint": (
         "Please leave out passwords and card numbers.",
@@ -91,6 +101,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "write_over": (
         "This request is closed, so this cannot be sent here. If you still need something, please start a new request.",
         "该请求已结束，无法再从这里发送。如仍需帮助，请提交新的请求。",
+    ),
+    "write_sending": ("Sending…", "正在发送……"),
+    "write_sent": ("Sent. Thank you.", "已发送，谢谢。"),
+    "write_failed": (
+        "This was not sent. Your text is still here; please try again.",
+        "发送失败，您写的内容仍在这里，请重试。",
     ),
     "unsent": (
         "Your last message or choice was not sent, because this request is closed. If you still need something, please "

@@ -21,9 +21,11 @@ async function refresh() {
     held.addEventListener("blur", soon, { once: true });
     return;
   }
+  const asking = document.querySelector("#now details")?.open ?? false;
   for (const id of ["now", "past"]) {
     document.getElementById(id).replaceWith(fresh.getElementById(id));
   }
+  document.querySelector("#now details")?.toggleAttribute("open", asking);
   openOrClose(fresh.getElementById("write"));
   localise();
 }
@@ -32,13 +34,49 @@ async function refresh() {
 function openOrClose(fresh) {
   const write = document.getElementById("write");
   const button = write.querySelector("button");
-  if (fresh.hidden && button && write.querySelector("textarea").value) {
-    button.disabled = true;
-    write.querySelector("#hint").textContent = write.dataset.over;
-  } else if (write.hidden !== fresh.hidden || button?.disabled) {
+  if (write.hidden !== fresh.hidden && !write.querySelector("textarea")?.value) {
     write.replaceWith(fresh);
+  } else if (button && button.disabled !== fresh.hidden) {
+    button.disabled = fresh.hidden;
+    tell(fresh.hidden ? "over" : "");
   }
 }
+
+function tell(what) {
+  const outcome = document.getElementById("outcome");
+  if (outcome) outcome.textContent = document.getElementById("write").dataset[what] ?? "";
+}
+
+// Sent from here the text stays where it is until it has arrived; a form that a browser sends takes it along.
+let sending = false;
+async function send(form) {
+  const text = form.querySelector("textarea");
+  sending = text.readOnly = true;
+  tell("sending");
+  try {
+    const answer = await fetch(form.getAttribute("action"), {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(Object.fromEntries(new FormData(form))),
+      signal: AbortSignal.timeout(20000),
+    });
+    if (answer.ok) form.reset();
+    tell(answer.ok ? "sent" : answer.status === 409 ? "over" : "failed");
+    soon();
+  } catch (error) {
+    tell("failed");
+    // where this page can be reached but not that address, the browser's own way may still work
+    if (error.name === "TypeError") refresh().then(() => { form.dataset.plain = "1"; }, () => {});
+  } finally {
+    sending = text.readOnly = false;
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("#write form:not([data-plain])")) return;
+  event.preventDefault();
+  if (!sending) send(event.target);
+});
 
 let waiting = 0;
 function soon() {

@@ -164,6 +164,32 @@ async def test_status_page_json_answers_202(intake: Intake):
     assert (answer.status_code, answer.json()["accepted"]) == (202, "help")
 
 
+async def test_status_page_rates_also_what_is_closed_and_a_second_score_replaces_the_first(intake: Intake):
+    ticket = await intake.open()
+    await snapshot(intake, ticket["ticket_id"], "closed", 5)
+    rate = {"token": ticket["status_token"], "action": "rate"}
+    answer = await intake.http.post("/v1/tickets/reply", data=rate | {"score": "2"})
+    assert (answer.status_code, answer.headers["location"]) == (303, ticket["status_url"])
+    answer = await intake.http.post("/v1/tickets/reply", json=rate | {"score": 5, "text": "quick"})
+    assert (answer.status_code, answer.json()["accepted"]) == (202, "rating")
+    assert [event.score for event in await intake.published("TicketRated")] == [2, 5]
+    (kept,) = await intake.rows("ratings")
+    assert (kept.ticket_id, kept.score, kept.comment) == (ticket["ticket_id"], 5, "quick")
+    for bad in ({}, {"score": 0}, {"score": 6}, {"score": "5"}, {"score": True}):
+        assert (await intake.http.post("/v1/tickets/reply", json=rate | bad)).status_code == 422
+    for bad in ("0", "6", "12", "٣", "good"):
+        assert (await intake.http.post("/v1/tickets/reply", data=rate | {"score": bad})).status_code == 422
+    assert len(await intake.published("TicketRated")) == 2
+
+
+async def test_status_page_may_send_its_form_by_script_from_its_own_origin_alone(intake: Intake):
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    for origin, allowed in (("https://status.example", "https://status.example"), ("https://evil.example", None)):
+        answer = await intake.http.options("/v1/tickets/reply", headers=asked | {"Origin": origin})
+        assert answer.headers.get("access-control-allow-origin") == allowed
+        assert ("Content-Type" in answer.headers.get("access-control-allow-headers", "")) is bool(allowed)
+
+
 async def test_status_page_reply_needs_a_genuine_token_and_a_text(intake: Intake):
     ticket = await intake.open()
     token = ticket["status_token"]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from fenliu.contracts.events import AgentChanged
+from fenliu.contracts.events import AgentChanged, TicketRated
 from tests.component.notifier.lab import START, World, message, received, stamp, status
 from tests.component.travel import TravelClock
 
@@ -104,11 +104,12 @@ async def test_page_forms_post_to_intake_and_policy_allows_only_that(database_ur
     _, text, headers = await open_page(world, link, **{"accept-language": "en"})
     await world.db.close()
     assert set(re.findall(r'action="([^"]+)"', text)) == {"https://intake.shop.example/v1/tickets/reply"}
-    assert re.findall(r'name="action" value="(\w+)"', text) == ["confirm", "reopen", "reply"]
+    assert re.findall(r'name="action" value="(\w+)"', text) == ["confirm", "reopen", "rate", "reply"]
     assert set(re.findall(r'name="token" value="([^"]+)"', text)) == {link}
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "form-action 'self' https://intake.shop.example;" in policy
+    assert "connect-src 'self' https://intake.shop.example;" in policy
     assert "frame-ancestors 'none'" in policy
 
 
@@ -126,10 +127,50 @@ async def test_page_buttons_follow_the_step(world: World) -> None:
     def buttons(text: str) -> list[str]:
         return re.findall(r'name="action" value="(\w+)"', text)
 
-    await world.handle(received(), status(1, "self_service"))
+    await world.handle(received())
+    assert buttons((await open_page(world, world.link()))[1]) == ["help", "cancel", "reply"]
+    await world.handle(status(1, "self_service"))
     assert buttons((await open_page(world, world.link()))[1]) == ["confirm", "help", "cancel", "reply"]
     await world.handle(status(2, "cancelled"))
     assert buttons((await open_page(world, world.link()))[1]) == []
+
+
+async def test_page_question_that_waits_stands_above_the_form_and_once(world: World) -> None:
+    await world.handle(
+        received(), message(2, "Where is it?", author_role="customer"), message(3, "Which <colour>?"),
+        status(1, "on_hold", awaited="customer"),
+    )  # fmt: skip
+    _, text, _ = await open_page(world, world.link() + "?lang=en")
+    question, form, past = text.index("Which &lt;colour&gt;?"), text.index("<textarea"), text.index('id="past"')
+    assert text.index("Our question") < question < form < past < text.index("Where is it?")
+    assert text.count("Which &lt;colour&gt;?") == text.count("Shown above") == 1
+    await world.handle(message(4, "The blue one.", author_role="customer"))
+    _, text, _ = await open_page(world, world.link() + "?lang=en")
+    assert text.index("Which &lt;colour&gt;?") < text.index("The blue one.") < text.index("<textarea")
+
+
+async def test_page_cancel_asks_once_more_without_scripts(world: World) -> None:
+    await world.handle(received(), status(1, "waiting"))
+    _, text, _ = await open_page(world, world.link() + "?lang=zh")
+    (inside,) = re.findall(r"<details>(.*?)</details>", text, re.DOTALL)
+    assert "<summary>取消请求</summary>" in inside
+    assert 'value="cancel"' in inside
+    assert text.count('value="cancel"') == 1
+    assert "确定取消" in inside
+
+
+@pytest.mark.parametrize("state", ["resolved", "closed"])
+async def test_page_of_a_solved_request_can_be_rated_and_shows_the_newest_score(world: World, state: str) -> None:
+    await world.handle(received(), status(1, state))
+    _, text, _ = await open_page(world, world.link() + "?lang=en")
+    assert re.findall(r'<button name="score" value="(\d)"( class="first")?>', text) == [(n, "") for n in "12345"]
+    assert "How did we do?" in text
+    for sequence, score in ((2, 2), (3, 4)):
+        rated = TicketRated(tenant_id="acme", ticket_id="k", sequence=sequence, score=score, rated_at=stamp(START))
+        await world.handle(rated)
+    _, text, _ = await open_page(world, world.link() + "?lang=en")
+    assert "You gave us 4/5" in text
+    assert re.findall(r'value="(\d)" class="first"', text) == ["4"]
 
 
 async def test_page_expired_link_is_a_friendly_410(world: World, clock: TravelClock) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from fenliu.contracts.vocabulary import STATES
 from services.notifier import domain
-from services.notifier.domain import TicketCopy
+from services.notifier.domain import Entry, TicketCopy
 from services.notifier.domain.page import ACTIONS
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_words_every_state_has_headline_line_and_next(state: str, awaited: str, 
         assert domain.say(f"now_{view.step}", language)
         assert domain.say(f"line_{view.step}", language)
         assert domain.say(view.next, language)
-        for action in domain.actions_for(view.step, cancel_requested=False):
+        for action in domain.actions_for(view.step, ()):
             assert domain.say(f"do_{action}", language)
 
 
@@ -73,9 +73,26 @@ def test_actions_cover_every_step() -> None:
     assert steps == set(ACTIONS)
 
 
-def test_actions_after_wish_to_cancel_offer_no_second_one() -> None:
-    assert "cancel" in domain.actions_for("in_line", cancel_requested=False)
-    assert "cancel" not in domain.actions_for("in_line", cancel_requested=True)
+def test_actions_after_wish_to_cancel_or_for_a_colleague_offer_no_second_one() -> None:
+    assert domain.actions_for("received", {"received"}) == ("help", "cancel")
+    assert domain.actions_for("received", {"received", "help_requested"}) == ("cancel",)
+    assert domain.actions_for("received", {"received", "cancel_requested"}) == ("help",)
+
+
+@pytest.mark.parametrize(
+    ("oldest_first", "shown"),
+    [
+        ("received in_line", ""),
+        ("received message_customer in_line", "1"),
+        ("received message_agent awaiting_you", "1"),
+        ("received message_customer message_agent awaiting_you message_customer message_customer", "2 5"),
+        ("received message_agent message_agent message_system", "2"),
+        ("received message_system self_help", "1"),
+    ],
+)
+def test_last_words_are_our_newest_answer_and_what_was_written_since(oldest_first: str, shown: str) -> None:
+    lines = [Entry("t", "k", kind, NOW, "intake", at, sequence=at) for at, kind in enumerate(oldest_first.split())]
+    assert " ".join(str(line.sequence) for line in domain.last_words(lines[::-1])) == shown
 
 
 def test_outlook_without_snapshot_promises_nothing() -> None:
