@@ -38,6 +38,13 @@ class ScoreMissing(Malformed):
     http_status = 422
 
 
+def _said(field: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a form's field: a form leaves out what is absent, it has no null."""
+    options = [option for option in field.get("anyOf", ()) if option != {"type": "null"}]
+    rest = {name: value for name, value in field.items() if name not in ("anyOf", "default")}
+    return rest | options[0] if options else field
+
+
 class LinkReply(StrictModel):
     """What a shopper sends from the status page."""
 
@@ -52,6 +59,10 @@ class LinkReply(StrictModel):
 
 
 _BODY = {"schema": LinkReply.model_json_schema()}
+_FORM_BODY = {
+    "schema": _BODY["schema"]
+    | {"properties": {name: _said(field) for name, field in _BODY["schema"]["properties"].items()}}
+}
 
 
 def routes(db: Database, links: StatusLinks, clock: Clock) -> APIRouter:
@@ -65,7 +76,7 @@ def routes(db: Database, links: StatusLinks, clock: Clock) -> APIRouter:
             **problem_responses(400, 401, 404, 409, 413, 415, 422, 429, 503),
             303: {"description": "For forms: back to the status page."},
         },
-        openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY, FORM: _BODY}}},
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": _BODY, FORM: _FORM_BODY}}},
     )
     async def reply_by_link(request: Request) -> Response:
         """Write, cancel, ask for a human, confirm, reopen or rate with nothing but the status link's token."""
