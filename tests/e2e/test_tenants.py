@@ -252,7 +252,9 @@ async def test_link_of_another_tenant_opens_nothing(stack: Stack, owned: tuple[s
             shown = await client.get(f"{stack.url('notifier')}/s/{link}?lang=en")
             assert shown.status_code == 200
             pages.append(
-                re.sub(r"(?s)<time.*?</time>|<style.*?</style>", "", shown.text.replace(link, "").replace(ticket_id, ""))
+                re.sub(
+                    r"(?s)<time.*?</time>|<style.*?</style>", "", shown.text.replace(link, "").replace(ticket_id, "")
+                )
             )
             written = await client.post(
                 f"{stack.url('intake')}/v1/tickets/reply", json={"token": link, "text": "let me in"}
