@@ -114,11 +114,12 @@ def plan_in_steps(
     seen             filled with what the plan looked at, to replay it from.
     explain          False leaves candidates and refused empty, which is all that it changes.
     """
-    moment, online = _moment(waiting, agents, now, outlook), agents.online
     if seen and seen.moment:
         moment, online = seen.moment, seen.online
-    elif seen:
-        seen.moment, seen.online = moment, online
+    else:
+        moment, online = _moment(waiting, agents, now, outlook), agents.online
+        if seen:
+            seen.moment, seen.online = moment, online
     planner = _Planner(waiting, agents, policies, moment, small=online < LARGE_DESK)
     planner.seen = seen
     planner.explain = explain
@@ -191,6 +192,11 @@ class _Planner:
             self.taken.append((bucket, self.waiting.take_head(bucket)))
         return head
 
+    def _take(self, bucket: Bucket, work: Work) -> None:
+        """Deal with the bucket's head in this plan; `undo` gives it back."""
+        self.taken.append((bucket, self.waiting.take_head(bucket)))
+        self.gone.add(work.ticket_id)
+
     def _push_head(self, bucket: Bucket) -> None:
         head = self._head(bucket)
         if head is not None and self._line(bucket, self.policies[bucket[1]]) is not None:
@@ -223,8 +229,7 @@ class _Planner:
         if head is None or found is None:
             return False
         effective, line = found
-        self.taken.append((bucket, self.waiting.take_head(bucket)))
-        self.gone.add(head[1].ticket_id)
+        self._take(bucket, head[1])
         seats = self._seats_for(line, policy, head[1])
         self._note(head[1], seats)
         if seats:
@@ -280,8 +285,7 @@ class _Planner:
         if head is None or found is None:
             return None
         effective, line = found
-        self.taken.append((bucket, self.waiting.take_head(bucket)))
-        self.gone.add(head[1].ticket_id)
+        self._take(bucket, head[1])
         row = _Row(bucket, head[1], policy, effective, self._front(line, policy, head[1]))
         self._note(row.work, row.seats)
         if row.seats and self._should_hold(row):
@@ -332,8 +336,7 @@ class _Planner:
         found = self._line(bucket, policy)
         if found is None or seat.agent_id not in found[1].members:
             return None
-        self.taken.append((bucket, self.waiting.take_head(bucket)))
-        self.gone.add(head[1].ticket_id)
+        self._take(bucket, head[1])
         return _Row(bucket, head[1], policy, found[0], [seat])
 
     def _match(self, rows: list[_Row], room: int) -> None:
