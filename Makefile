@@ -1,6 +1,7 @@
 # The only door for people and CI. `make` alone prints help.
 
-WORKERS ?= 2
+# Three suit two cores: tests of whole processes wait for half of their time.
+WORKERS ?= 3
 ARGS ?=
 
 VENV := .venv
@@ -26,7 +27,7 @@ help: ## print this help
 	@echo "make TARGET; the targets:"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-7s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo "up takes SAMPLE=0 (start empty), PORT_BASE=N (move all ports, default 8000), FENLIU_HOME=DIR (move the data)"
-	@echo "test and check take ARGS='-k word' (for pytest) and WORKERS=N (default 2)"
+	@echo "test and check take ARGS='-k word' (for pytest) and WORKERS=N (default 3)"
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Fenliu needs Python 3.11 or newer, and found none. Install it, or name it: make PYTHON=/path/to/python"; exit 1; }

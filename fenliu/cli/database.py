@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fenliu.cli.services import settings
+from fenliu.cli.home import current_home
+from fenliu.cli.services import database_url
 
 
 class NoDatabase(Exception):
@@ -14,12 +15,12 @@ class NoDatabase(Exception):
 def upgrade(service: str, values: Mapping[str, str] | None = None) -> None:
     """Bring a service's database to the newest schema.
 
-    values  FENLIU_<SERVICE>_… settings; None takes the process's environment.
+    values  FENLIU_<SERVICE>_… settings; None takes the process's environment, else the folder of `fenliu up`.
     Raises NoDatabase, BadSettings.
     """
     from fenliu.chassis import migrations
 
     if service == "classifier":
         raise NoDatabase("The classifier has no database.")
-    url = values[f"FENLIU_{service.upper()}_DATABASE_URL"] if values else settings(service).database_url
+    url = values[f"FENLIU_{service.upper()}_DATABASE_URL"] if values else database_url(service, current_home())
     migrations.upgrade(service, url)

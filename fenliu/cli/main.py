@@ -159,7 +159,7 @@ def parse_ttl(text: str) -> timedelta:
 
 @db.command("upgrade")
 def db_upgrade(service: Annotated[str, typer.Argument(help="One service; none: all with a database.")] = "") -> None:
-    """Bring a service's database to the newest schema. Needs its settings in the environment."""
+    """Bring a service's database to the newest schema: the one that the environment names, else that of `fenliu up`."""
     from fenliu.chassis.settings import BadSettings
     from fenliu.cli import database
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from fenliu.chassis.service import Service
 from fenliu.chassis.service import run as run_service
-from fenliu.chassis.settings import ServiceSettings, load
+from fenliu.chassis.settings import BadSettings, ServiceSettings, load
 from fenliu.cli.home import SERVICES, Home, NoKey
 
 
@@ -39,6 +39,18 @@ def effective(name: str, home: Home) -> ServiceSettings:
             }
             return settings_class(name)(**given)
     return settings(name)
+
+
+def database_url(name: str, home: Home) -> str:
+    """Address of a service's database: the environment's, which needs no keys for that, else what `fenliu up` uses.
+
+    Raises BadSettings.
+    """
+    variable = f"FENLIU_{name.upper()}_DATABASE_URL"
+    named = os.environ.get(variable) or os.environ.get("FENLIU_DATABASE_URL")
+    if not named and not (named := effective(name, home).database_url):
+        raise BadSettings(f"{variable} must be set")
+    return named
 
 
 def build(name: str, values: ServiceSettings) -> Service:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,21 +18,39 @@ TEST_ENV = {
 }
 
 
-def stack_on(home: Path, kafka: str, postgres: Postgres) -> Stack:
-    """A stack with databases of its own."""
-    run = uuid4().hex[:8]
-    names = {service: f"{service}_{run}" for service in DATABASES}
-    for name in names.values():
-        postgres.create_database(name)
-    return Stack(home, kafka, {service: postgres.url(name) for service, name in names.items()}, TEST_ENV)
+MakeStack = Callable[[Path, str], Stack]
 
 
 @pytest.fixture(scope="session")
-def shared_stack(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Stack]:
+def make_stack(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> MakeStack:
+    """Makes stacks that have databases of their own: copies of some that `fenliu db upgrade` has made."""
+
+    def databases() -> dict[str, str]:
+        run = uuid4().hex[:8]
+        return {service: f"{service}_{run}" for service in DATABASES}
+
+    def stack_on(home: Path, kafka: str, names: dict[str, str]) -> Stack:
+        return Stack(home, kafka, {service: postgres.url(name) for service, name in names.items()}, TEST_ENV)
+
+    templates = databases()
+    for name in templates.values():
+        postgres.create_database(name)
+    stack_on(tmp_path_factory.mktemp("templates"), "", templates).migrate()
+
+    def make(home: Path, kafka: str) -> Stack:
+        names = databases()
+        for service, name in names.items():
+            postgres.create_database(name, templates[service])
+        return stack_on(home, kafka, names)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_stack(tmp_path_factory: pytest.TempPathFactory, make_stack: MakeStack) -> Iterator[Stack]:
     """Running on PostgreSQL and a Kafka of its own, because other tests write to the catalogue's topics, too."""
     with ApacheKafka() as kafka:
-        stack = stack_on(tmp_path_factory.mktemp("stack"), kafka.bootstrap, postgres)
-        stack.migrate()
+        stack = make_stack(tmp_path_factory.mktemp("stack"), kafka.bootstrap)
         stack.start()
         yield stack
         stack.close()
@@ -56,10 +74,9 @@ def own_kafka(tmp_path: Path) -> Iterator[ApacheKafka]:
 
 
 @pytest.fixture
-async def own_stack(tmp_path: Path, own_kafka: ApacheKafka, postgres: Postgres) -> AsyncIterator[Stack]:
+async def own_stack(tmp_path: Path, own_kafka: ApacheKafka, make_stack: MakeStack) -> AsyncIterator[Stack]:
     """Running on a broker and databases that no other test uses."""
-    stack = stack_on(tmp_path, own_kafka.bootstrap, postgres)
-    stack.migrate()
+    stack = make_stack(tmp_path, own_kafka.bootstrap)
     stack.start()
     try:
         await stack.ready()

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.intake.domain.contact import Labels
+from services.intake.domain.contact import STORIES, Labels
 
 PARCEL_LOST = "parcel_lost"
 PARCEL_DAMAGED = "parcel_damaged"
 DUPLICATE_CHARGE = "duplicate_charge"
 PROMISE_MISSED = "promise_missed"
 REFUND_OVERDUE = "refund_overdue"
-KINDS = (PARCEL_LOST, PARCEL_DAMAGED, DUPLICATE_CHARGE, PROMISE_MISSED, REFUND_OVERDUE)
+KINDS = tuple(STORIES)
 
 DELIVERY = "delivery"
 REFUND = "refund"

@@ -108,6 +108,7 @@ class Dispatcher:
         self._pace = pace or Pace()
         self._claimed_at = float("-inf")
         self._began_at = self._ended_at = 0.0
+        self._behind = False
         self._unclaimed: set[tuple[str, str]] = set()
         self._asked: set[tuple[str, str]] = set()
         self._estimates: dict[str, Estimates] = {}
@@ -131,7 +132,7 @@ class Dispatcher:
         if not self.mirrors:
             return 0
         seen = await self._take_in()
-        done = 0
+        done, self._behind = 0, False
         for mirror in list(self.mirrors.values()):
             if mirror.stale or mirror.turns(self._clock.now()):
                 done += await self._serve(mirror)
@@ -146,10 +147,11 @@ class Dispatcher:
 
     async def _gather(self) -> None:
         """Let wake-ups come together: at least gap_s between two steps, and as long as the last step took, so that the
-        dispatcher leaves the process half of its time and serves more at once when there is more to do."""
+        dispatcher leaves the process half of its time and serves more at once when there is more to do. After a full
+        batch there is nothing to gather."""
         now = self._clock.monotonic()
         pause = self._ended_at + min(max(self._pace.gap_s, self._ended_at - self._began_at), 5 * self._pace.gap_s) - now
-        if pause > 0:
+        if pause > 0 and not self._behind:
             await asyncio.sleep(pause)
         self._began_at = self._clock.monotonic()
 
@@ -267,7 +269,9 @@ class Dispatcher:
             started = process_time()
         given = len(await self._carry_out(mirror, decisions)) if decisions else 0
         # A decision that lost is not planned again before its row is read again; that one is dirty, or not waiting.
-        mirror.stale = mirror.stale and len(decisions) == self._pace.batch
+        full = len(decisions) == self._pace.batch
+        self._behind |= full
+        mirror.stale = mirror.stale and full
         mirror.stale = mirror.stale or bool(mirror.held)  # what waits for its known agent is weighed again by the poll
         return given
 

@@ -74,6 +74,21 @@ def test_config_show_without_keys_shows_the_embedded_home_and_no_secret(home: Ho
     assert home.key("token") not in result.stdout
 
 
+def test_schema_is_upgraded_without_signing_keys(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FENLIU_INTAKE_DATABASE_URL", f"sqlite+aiosqlite:///{tmp_path / 'named.db'}")
+    result = CliRunner().invoke(app, ["db", "upgrade", "intake"])
+    assert (result.exit_code, result.stdout) == (0, "intake: newest schema\n")
+    assert (tmp_path / "named.db").stat().st_size > 0
+
+
+def test_schema_that_is_upgraded_without_settings_is_that_of_the_embedded_home(home: Home) -> None:
+    named = CliRunner().invoke(app, ["db", "upgrade", "router"])
+    assert (named.exit_code, "must be set" in named.stderr) == (1, True)
+    home.prepare()
+    assert CliRunner().invoke(app, ["db", "upgrade", "router"]).exit_code == 0
+    assert (home.path / "router.db").stat().st_size > 0
+
+
 async def test_first_failure_of_a_dead_child_is_told_before_what_followed_from_it(tmp_path: Path) -> None:
     async def fail(error: Exception) -> None:
         raise error

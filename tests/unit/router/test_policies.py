@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fenliu.cli.explain import told
 from services.router.domain.engine import Decision, plan
 from services.router.domain.explain import SHOWN, in_words
 from services.router.domain.matching import FORBIDDEN, match
@@ -222,29 +221,3 @@ def test_replay_of_the_same_facts_gives_the_same_plan_bit_for_bit() -> None:
     for item in reversed(items):
         waiting.put(item, POLICIES[item.policy].order(item))
     assert repr(plan(waiting, agents, POLICIES, NOW)) == repr(planned(staff, items))
-
-
-def test_story_is_told_in_words_with_the_grounds_under_its_step() -> None:
-    story = {
-        "ticket_id": "k",
-        "state": "assigned",
-        "agent_id": "a",
-        "decisions": [{"version": 2, "words": ["a was chosen by policy fenliu/1; nobody else could have taken it."]}],
-        "history": [
-            {"version": 1, "at": "T1", "action": "queue", "state": "waiting", "queue_id": "order", "reason": ""},
-            {
-                "version": 2,
-                "at": "T2",
-                "action": "assign",
-                "state": "assigned",
-                "queue_id": "order",
-                "reason": "fenliu",
-            },
-        ],
-    }
-    assert told(story) == [
-        "Ticket k is assigned with a.",
-        "T1  queue: waiting, queue order",
-        "T2  assign: assigned, queue order (fenliu)",
-        "    a was chosen by policy fenliu/1; nobody else could have taken it.",
-    ]
