@@ -55,7 +55,8 @@ def build(settings: RouterSettings, clock: Clock | None = None) -> Service:
     dispatcher = Dispatcher(db, clock, rules, timers, news, holder=uuid4().hex, pace=pace)
     dispatching = DispatcherLoop(dispatcher, every_s=settings.dispatch_poll_s)
     due = DueTimes(db, rules, levels, timers, news, presence_timeout=timedelta(seconds=settings.presence_timeout_s))
-    clock_loop = Loop("due-times", due.step, every_s=0.5)
+    # After an outage everything that waits is due at once; its looks must not keep the dispatcher from assigning it.
+    clock_loop = Loop("due-times", due.step, every_s=0.5, rest_s=0.5)
     news.wake_desks = dispatching.notice
     news.wake_clock = clock_loop.wake
     notices = Notices(db, "fenliu_desks", dispatching.heard)

@@ -25,6 +25,10 @@ _RUN_OUT = ("self_service", "resolved")
 """States that end by themselves after a while; correct labels are no reason to begin that while anew."""
 
 
+SELDOM = timedelta(minutes=5)
+"""A ticket that is about to be assigned is looked at again after as long as it has waited, at most so long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timers:
     """Spans of the router's own clocks.
@@ -124,7 +128,8 @@ def look(ticket: Ticket, agent: Agent | None, why: str, now: datetime, timers: T
         change = timed(change, now, timers)
     after = change.after if change else ticket
     if after.state == "waiting" and ticket.state == "waiting":
-        pauses = {ABOUT_TO_BE_ASSIGNED: timers.explain_after * 6, ALL_DECLINED: timers.ask_again_after}
+        soon = max(timers.explain_after * 6, min(now - (after.waiting_since or now), SELDOM))
+        pauses = {ABOUT_TO_BE_ASSIGNED: soon, ALL_DECLINED: timers.ask_again_after}
         pause = pauses.get(after.reason, timers.look_again)
         return Look(change, max(min(now + pause, *_times(after, levels), now + timers.look_again), now))
     return Look(change, after.next_check_at if change else next_check(after, now, timers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
+from itertools import pairwise
 
 from services.router.domain import sla
 from services.router.domain.clocks import hold_ends, next_breach, next_step
@@ -175,3 +176,17 @@ def test_reminders_never_come_at_midnight_or_weekends_on_an_office_calendar() ->
     held = replace(ticket("on_hold"), awaited="finance", awaited_since=friday_evening)
     remind, _ = hold_ends(held, levels)  # eight hours: one on Friday, seven on Monday around lunch
     assert remind == datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+
+
+def test_ticket_that_is_about_to_be_assigned_is_looked_at_less_and_less_but_every_five_minutes() -> None:
+    # In a backlog of a hundred thousand, a look at each every half minute would cost more than assigning them.
+    found, looks = ticket(tier="standard", reason="queued"), []
+    at = NOW + TIMERS.explain_after
+    while at < NOW + 30 * MINUTE:
+        looks.append(at)
+        at = look(found, None, "queued", at, TIMERS, LEVELS).next_check_at or NOW
+    gaps = [(after - before) / MINUTE for before, after in pairwise(looks)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] == 0.5
+    assert gaps[-1] == 5
+    assert len(looks) < 12
