@@ -54,10 +54,10 @@ class Dial:
     stale_s: float = 1000.0
     stale_targets: float = 4.0
     stale_power: float = 3.0
-    short: float = 1.15
+    short: float = 1.7
     press: float = 1.0
-    quick: float = 4.0
-    vip: float = 1.5
+    quick: float = 2.0
+    vip: float = 1.3
     scarce: float = 0.02
     misfit: float = 0.1
     hand_off: float = 0.3
@@ -171,6 +171,6 @@ def hold(dial: Dial, work: Work, known: Seat, moment: Moment) -> bool:
     return rate(dial, work, moment) * remaining_min < dial.hand_off * work.wish * mean_minutes(work, moment)
 
 
-POLICY = make("fenliu", Dial(), version=2)
-FAIR = make("fenliu_fair", Dial(unfair=0.5), version=2)
+POLICY = make("fenliu", Dial(), version=3)
+FAIR = make("fenliu_fair", Dial(unfair=0.5), version=3)
 """With the fairness dial on."""
