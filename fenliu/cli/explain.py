@@ -65,6 +65,7 @@ REASONS = {
     "nobody_online": "nobody who could take it is online",
     "all_agents_full": "everybody who could take it has as much as they may have",
     "all_declined": "everybody who could take it has declined it",
+    "known_agent_busy": "the agent who knows the customer is busy, and waiting for them costs little so far",
     "agent_gone": "the agent went offline",
     "agent_silent": "the agent did not start in time",
     "shift_ended": "the agent's shift ended",

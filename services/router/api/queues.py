@@ -28,7 +28,7 @@ from fenliu.chassis.http import (
 from fenliu.contracts.vocabulary import skills
 from services.router.api.parts import READERS, NoSuchQueue, Parts, TicketOut, ticket_out
 from services.router.domain.eligibility import why_waiting
-from services.router.domain.policies import POLICIES
+from services.router.domain.policies import POLICIES, holds
 from services.router.domain.queues import Queue, override
 from services.router.domain.shift import seen_at
 from services.router.domain.ticket import Ticket
@@ -91,7 +91,7 @@ class WaitingOut(TicketOut):
     age_s: float = Field(description="Seconds since it was queued.")
     waits_because: str = Field(
         description="Now: queued (about to be assigned), all_agents_full, nobody_online, no_agent_with_skill, "
-        "all_declined."
+        "all_declined, known_agent_busy (waits for who knows the customer, while that costs little)."
     )
 
 
@@ -175,7 +175,12 @@ async def _reasons(tx: Transaction, parts: Parts, queue: Queue, shown: Sequence[
         for ticket in shown:
             if ticket.desk == desk:
                 needed = parts.rules.requirement(queue, ticket.labels, ticket.facts.language_hint)
-                reasons[ticket.ticket_id] = why_waiting(needed, staff, declined_by=ticket.declined_by)
+                reasons[ticket.ticket_id] = why_waiting(
+                    needed,
+                    staff,
+                    declined_by=ticket.declined_by,
+                    held_for=ticket.facts.known_agent if holds(queue.policy) else "",
+                )
     return reasons
 
 

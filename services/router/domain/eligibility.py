@@ -11,6 +11,7 @@ NO_SKILL = "no_agent_with_skill"
 NOBODY_ONLINE = "nobody_online"
 ALL_FULL = "all_agents_full"
 ALL_DECLINED = "all_declined"
+KNOWN_BUSY = "known_agent_busy"
 ABOUT_TO_BE_ASSIGNED = "queued"
 
 
@@ -38,10 +39,13 @@ def relaxations(needed: Requirement) -> Iterator[Requirement]:
         yield Requirement()
 
 
-def why_waiting(needed: Requirement, agents: Sequence[Agent], *, declined_by: tuple[str, ...] = ()) -> str:
+def why_waiting(
+    needed: Requirement, agents: Sequence[Agent], *, declined_by: tuple[str, ...] = (), held_for: str = ""
+) -> str:
     """Why a ticket with this requirement waits, given everybody on its desk: a slug.
 
     Like the engine, it looks at the strongest form of the requirement that somebody on the desk meets.
+    held_for: the agent who knows the customer, where the queue's policy lets a ticket wait for them; "" is nobody.
     """
     effective = next(
         (weaker for weaker in relaxations(needed) if any(qualifies(agent, weaker) for agent in agents)), None
@@ -50,8 +54,10 @@ def why_waiting(needed: Requirement, agents: Sequence[Agent], *, declined_by: tu
         return NOBODY_ONLINE
     able = [agent for agent in agents if qualifies(agent, effective)]
     online = [agent for agent in able if agent.presence == "online"]
-    if any(agent.available and agent.agent_id not in declined_by for agent in online):
-        return ABOUT_TO_BE_ASSIGNED
+    asked = [agent for agent in online if agent.agent_id not in declined_by]
+    if any(agent.available for agent in asked):
+        held = any(agent.agent_id == held_for and not agent.available for agent in asked)
+        return KNOWN_BUSY if held else ABOUT_TO_BE_ASSIGNED
     if needed.skill and not effective.skill:
         return NO_SKILL
     if not online:

@@ -34,7 +34,7 @@ class Queue:
     skill: str = ""
     level: float = 0.0
     mode: str = "assign"
-    policy: str = "earliest_deadline"
+    policy: str = "fenliu"
     offer_timeout_s: int = 60
     wrap_up_s: int = 0
     version: int = 0
@@ -154,7 +154,7 @@ def _queue(queue_id: str, row: Mapping[str, Any], defaults: Mapping[str, Any]) -
         skill=row.get("skill", ""),
         level=row.get("level", defaults.get("level", 0.0)) if row.get("skill") else 0.0,
         mode=row.get("mode", defaults.get("mode", "assign")),
-        policy=row.get("policy", defaults.get("policy", "earliest_deadline")),
+        policy=row.get("policy", defaults.get("policy", "fenliu")),
         offer_timeout_s=row.get("offer_timeout_s", defaults.get("offer_timeout_s", 60)),
         wrap_up_s=row.get("wrap_up_s", defaults.get("wrap_up_s", 0)),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -29,7 +30,15 @@ def convert(path: Path) -> Trace:
     served = [call for call in served if float(call["ser_time"]) > 0]
     paces = _paces(served)
     arrivals = sorted((_arrival(call, start, paces) for call in calls), key=lambda item: (item.at_s, item.ticket_id))
-    return Trace(tuple(arrivals), tuple(_duties(served, start, paces)))
+    return Trace(tuple(_numbered(arrivals)), tuple(_duties(served, start, paces)))
+
+
+def _numbered(arrivals: Iterable[Arrival]) -> Iterable[Arrival]:
+    """The log uses some ids twice a day; tickets that share one would be taken for one."""
+    seen: dict[str, int] = {}
+    for item in arrivals:
+        seen[item.ticket_id] = times = seen.get(item.ticket_id, 0) + 1
+        yield item if times == 1 else replace(item, ticket_id=f"{item.ticket_id}.{times}")
 
 
 def _load(path: Path) -> list[Call]:

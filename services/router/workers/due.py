@@ -14,6 +14,7 @@ from services.router import metrics
 from services.router.domain.clocks import WIDENED
 from services.router.domain.due import Timers, look, release, release_check, timed
 from services.router.domain.eligibility import why_waiting
+from services.router.domain.policies import holds
 from services.router.domain.queues import GENERAL, Queue, QueueRules
 from services.router.domain.shift import seen_at
 from services.router.domain.sla import STEPS, ServiceLevels
@@ -126,15 +127,14 @@ class DueTimes:
             for ticket in waiting:
                 if ticket.desk != desk:
                     continue
+                queue = self._queue(ticket, overrides)
                 needed = self._rules.requirement(
-                    self._queue(ticket, overrides),
-                    ticket.labels,
-                    ticket.facts.language_hint,
-                    widened=ticket.escalation >= WIDENED,
+                    queue, ticket.labels, ticket.facts.language_hint, widened=ticket.escalation >= WIDENED
                 )
-                key = (needed, ticket.declined_by)
+                held_for = ticket.facts.known_agent if holds(queue.policy) else ""
+                key = (needed, ticket.declined_by, held_for)
                 if key not in known:
-                    known[key] = why_waiting(needed, staff, declined_by=ticket.declined_by)
+                    known[key] = why_waiting(needed, staff, declined_by=ticket.declined_by, held_for=held_for)
                 reasons[ticket.ticket_id] = known[key]
         return reasons
 

@@ -140,7 +140,7 @@ class Mirror:
             needed=self._rules.requirement(
                 queue, ticket.labels, ticket.facts.language_hint, widened=ticket.escalation >= WIDENED
             ),
-            policy=queue.policy if queue.policy in POLICIES else "earliest_deadline",
+            policy=queue.policy if queue.policy in POLICIES else "fenliu",
             mode=queue.mode,
             offer_timeout_s=queue.offer_timeout_s,
             received_ts=ticket.received_at.timestamp(),

@@ -37,6 +37,7 @@ def test_every_state_action_and_cause_of_waiting_has_words() -> None:
         eligibility.NOBODY_ONLINE,
         eligibility.ALL_FULL,
         eligibility.ALL_DECLINED,
+        eligibility.KNOWN_BUSY,
         eligibility.ABOUT_TO_BE_ASSIGNED,
     )
     assert set(causes) <= set(explain.REASONS)

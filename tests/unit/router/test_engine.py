@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.router.domain.eligibility import qualifies, relaxations, why_waiting
 from services.router.domain.engine import STEP, Decision, plan, plan_in_steps
-from services.router.domain.policies import POLICIES
+from services.router.domain.policies import POLICIES, holds
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.queues import GENERAL, Requirement
 from services.router.domain.ticket import Agent
@@ -250,3 +250,15 @@ def test_why_waiting_names_the_reason(staff: list[Agent], reason: str) -> None:
 
 def test_why_waiting_everybody_declined_says_so() -> None:
     assert why_waiting(Requirement("order"), [agent("a")], declined_by=("a",)) == "all_declined"
+
+
+def test_ticket_that_waits_for_who_knows_the_customer_says_so_only_while_that_agent_is_there_and_full() -> None:
+    free, full = agent("a"), agent("b", load=1, capacity=1)
+    away = replace(full, presence="away")
+    assert why_waiting(Requirement("order"), [free, full], held_for="b") == "known_agent_busy"
+    assert why_waiting(Requirement("order"), [free, full], held_for="a") == "queued"
+    assert why_waiting(Requirement("order"), [free, away], held_for="b") == "queued"
+    assert why_waiting(Requirement("order"), [free, full], held_for="b", declined_by=("b",)) == "queued"
+    assert why_waiting(Requirement("order"), [full], held_for="b") == "all_agents_full"
+    assert holds("fenliu")
+    assert not holds("earliest_deadline")

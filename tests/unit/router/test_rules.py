@@ -87,7 +87,7 @@ def test_requirement_complex_ticket_asks_for_more_skill_and_seniority() -> None:
         ('skill = "payment"', 'skill = "telepathy"', "unknown skill telepathy"),
         ('queue = "payment"', 'queue = "nowhere"', "unknown queue nowhere"),
         ('category = "payment"', 'category = "paiment"', "unknown category paiment"),
-        ('policy = "earliest_deadline"', 'policy = "dice"', "policy must be one of"),
+        ('policy = "fenliu"', 'policy = "dice"', "policy must be one of"),
         ('mode = "assign"', 'mode = "auction"', "mode must be one of"),
         ("simple = 4", "simple = 0", "predicted_min"),
     ],

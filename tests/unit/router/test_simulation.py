@@ -92,6 +92,12 @@ def test_bank_log_becomes_a_trace(tmp_path: Path) -> None:
     assert found.duties[0].skills["PS"] > 1 > found.duties[1].skills["PS"]
 
 
+def test_calls_of_the_bank_that_share_an_id_stay_apart(tmp_path: Path) -> None:
+    (tmp_path / "log.tsv").write_text(CALLS + CALLS.splitlines()[-2] + "\n")
+    ids = [arrival.ticket_id for arrival in bank.convert(tmp_path / "log.tsv").arrivals]
+    assert len(ids) == len(set(ids)) == 4
+
+
 def test_gini_of_equals_is_nought_and_of_one_who_has_all_near_one() -> None:
     assert measures.gini([0.5] * 4) == pytest.approx(0.0)  # type: ignore[arg-type]
     assert measures.gini([0.0] * 99 + [1.0]) == pytest.approx(0.99)  # type: ignore[arg-type]

@@ -39,4 +39,10 @@ POLICIES: Mapping[str, Policy] = {
     for policy in (*(module.POLICY for module in (*_BASELINES, *_SCIENCE)), fenliu.POLICY, fenliu.FAIR)
 }
 
-__all__ = ["BASELINES", "POLICIES", "Moment", "Policy"]
+
+def holds(policy: str) -> bool:
+    """True where a ticket under this policy may wait for the agent who knows its customer."""
+    return policy in POLICIES and POLICIES[policy].hold is not None
+
+
+__all__ = ["BASELINES", "POLICIES", "Moment", "Policy", "holds"]
