@@ -57,7 +57,7 @@ class Dial:
     short: float = 1.7
     press: float = 1.0
     quick: float = 2.0
-    vip: float = 1.5
+    vip: float = 1.3
     scarce: float = 0.02
     misfit: float = 0.1
     hand_off: float = 0.3
