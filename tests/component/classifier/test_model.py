@@ -39,7 +39,8 @@ def test_artifact_contains_no_training_text() -> None:
     with np.load(ARTIFACTS / f"{version}.npz", allow_pickle=False) as arrays:
         content = b"".join(arrays[name].tobytes() for name in arrays.files)
     content += (ARTIFACTS / f"{version}.json").read_bytes()
-    texts = [example.text for example in load_corpus() if len(example.text) > 5]
+    slugs = {slug for head in HEADS.values() for slug in head}  # "urgent" is a label, and all that somebody wrote
+    texts = [example.text for example in load_corpus() if len(example.text) > 5 and example.text not in slugs]
     for text in random.Random(7).sample(texts, 300):
         assert text.encode() not in content
         assert text.encode("utf-32-le") not in content
