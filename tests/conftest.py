@@ -36,10 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[RUN] = tempfile.mkdtemp(prefix="fenliu-test-run-")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole stacks are started by one worker only, so that two of them never fight for the machine."""
+    """The shared stack is started by one worker only: a second one would cost half a core for as long as tests run."""
     for item in items:
-        if "e2e" in item.path.parts:
+        if "shared_stack" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("stack"))
 
 

@@ -60,7 +60,7 @@ ACTIONS = {
 """Action of a change to what happened."""
 
 REASONS = {
-    "queued": "an agent is free; it is about to be assigned",
+    "queued": "it has just been put in line, or an agent is about to get it",
     "no_agent_with_skill": "nobody on this desk has the skill, so the general queue serves it",
     "nobody_online": "nobody who could take it is online",
     "all_agents_full": "everybody who could take it has as much as they may have",

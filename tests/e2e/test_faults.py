@@ -20,7 +20,7 @@ from tests.backends import ApacheKafka
 from tests.e2e.clients import Shoppers
 from tests.stack import SERVICES, Stack, eventually, staff, token
 
-pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(300), pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(300)]
 
 TICKETS = 2_000
 SETTLED = ("assigned", "waiting", "in_progress", "resolved", "closed")
