@@ -36,12 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[RUN] = tempfile.mkdtemp(prefix="fenliu-test-run-")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The shared stack is started by one worker only: a second one would cost half a core for as long as tests run."""
-    for item in items:
-        if "shared_stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("stack"))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests of the shared stack go to one worker: a second stack would cost half a core for as long as tests run."""
+    if "shared_stack" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("stack"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

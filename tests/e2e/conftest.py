@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.backends import ApacheKafka, Postgres
+from tests.conftest import RUN
 from tests.stack import SERVICES, Stack
 
 DATABASES = ("intake", "router", "notifier")
@@ -49,6 +51,7 @@ def make_stack(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> 
 @pytest.fixture(scope="session")
 def shared_stack(tmp_path_factory: pytest.TempPathFactory, make_stack: MakeStack) -> Iterator[Stack]:
     """Running on PostgreSQL and a Kafka of its own, because other tests write to the catalogue's topics, too."""
+    (Path(os.environ[RUN]) / "stack").touch(exist_ok=False)  # a second one means that the tests' group is not kept
     with ApacheKafka() as kafka:
         stack = make_stack(tmp_path_factory.mktemp("stack"), kafka.bootstrap)
         stack.start()
