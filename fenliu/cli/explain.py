@@ -83,7 +83,6 @@ REASONS = {
 }
 """Slug of a reason to what it means; one that is not here is shown as it is."""
 
-
 PLAIN = frozenset({"received", "queued", "accepted", "started", "resumed", "declined", "transferred"})
 """Reasons that say no more than the action does."""
 

@@ -27,12 +27,18 @@ FACT = "fact"
 Subject = tuple[str, str, str]
 """What two contacts have in common when they are one matter: tenant, customer, "order:<id>" or "parcel:<number>"."""
 
+PARCEL_LOST = "parcel_lost"
+PARCEL_DAMAGED = "parcel_damaged"
+DUPLICATE_CHARGE = "duplicate_charge"
+PROMISE_MISSED = "promise_missed"
+REFUND_OVERDUE = "refund_overdue"
+
 STORIES = {
-    "parcel_lost": "delivery",
-    "parcel_damaged": "delivery",
-    "promise_missed": "delivery",
-    "duplicate_charge": "charge",
-    "refund_overdue": "refund",
+    PARCEL_LOST: "delivery",
+    PARCEL_DAMAGED: "delivery",
+    PROMISE_MISSED: "delivery",
+    DUPLICATE_CHARGE: "charge",
+    REFUND_OVERDUE: "refund",
 }
 """What the facts about one order tell of. Facts of two stories need different people, so they are two tickets."""
 

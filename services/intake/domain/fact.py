@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from services.intake.domain.contact import STORIES, Labels
+from services.intake.domain.contact import (
+    DUPLICATE_CHARGE,
+    PARCEL_DAMAGED,
+    PARCEL_LOST,
+    PROMISE_MISSED,
+    REFUND_OVERDUE,
+    STORIES,
+    Labels,
+)
 
-PARCEL_LOST = "parcel_lost"
-PARCEL_DAMAGED = "parcel_damaged"
-DUPLICATE_CHARGE = "duplicate_charge"
-PROMISE_MISSED = "promise_missed"
-REFUND_OVERDUE = "refund_overdue"
 KINDS = tuple(STORIES)
 
 DELIVERY = "delivery"

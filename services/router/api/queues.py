@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -27,11 +27,11 @@ from fenliu.chassis.http import (
 )
 from fenliu.contracts.vocabulary import skills
 from services.router.api.parts import READERS, NoSuchQueue, Parts, TicketOut, ticket_out
-from services.router.domain.eligibility import why_waiting
-from services.router.domain.policies import POLICIES, holds
+from services.router.domain.policies import POLICIES
 from services.router.domain.queues import Queue, override
 from services.router.domain.shift import seen_at
 from services.router.domain.ticket import Ticket
+from services.router.domain.waiting import waiting_reasons
 from services.router.store import agents as agent_store
 from services.router.store import board, configuration
 from services.router.store import queues as store
@@ -127,12 +127,11 @@ def routes(parts: Parts) -> APIRouter:
         after = Cursor.decode(paging.cursor, datetime, str)
         async with parts.db.read() as tx:
             overrides = await store.load_overrides(tx, caller.tenant_id)
-            queue = overrides.get(queue_id) or parts.rules.queues.get(queue_id)
-            if queue is None:
+            if queue_id not in overrides and queue_id not in parts.rules.queues:
                 raise NoSuchQueue()
             found = await board.list_waiting(tx, caller.tenant_id, queue_id, after=after, limit=paging.limit + 1)
             shown = found[: paging.limit]
-            reasons = await _reasons(tx, parts, queue, shown)
+            reasons = await _reasons(tx, parts, shown, overrides)
         more = Cursor.encode(shown[-1].waiting_since, shown[-1].ticket_id) if len(found) > paging.limit else None
         return page([_waiting_out(ticket, reasons, tx.now) for ticket in shown], more)
 
@@ -168,19 +167,14 @@ async def _check_somebody_can(tx: Transaction, tenant_id: str, queue: Queue) -> 
         )
 
 
-async def _reasons(tx: Transaction, parts: Parts, queue: Queue, shown: Sequence[Ticket]) -> dict[str, str]:
+async def _reasons(
+    tx: Transaction, parts: Parts, shown: Sequence[Ticket], overrides: Mapping[str, Queue]
+) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for desk in {ticket.desk for ticket in shown}:
         staff = [seen_at(agent, tx.now) for agent in await agent_store.load_desk_agents(tx, *desk)]
-        for ticket in shown:
-            if ticket.desk == desk:
-                needed = parts.rules.requirement(queue, ticket.labels, ticket.facts.language_hint)
-                reasons[ticket.ticket_id] = why_waiting(
-                    needed,
-                    staff,
-                    declined_by=ticket.declined_by,
-                    held_for=ticket.facts.known_agent if holds(queue.policy) else "",
-                )
+        there = [ticket for ticket in shown if ticket.desk == desk]
+        reasons |= waiting_reasons(there, staff, parts.rules, overrides)
     return reasons
 
 

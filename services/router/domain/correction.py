@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.router.domain.clocks import clocks
-from services.router.domain.eligibility import ABOUT_TO_BE_ASSIGNED
 from services.router.domain.queues import TRIAGE, QueueRules
 from services.router.domain.sla import ServiceLevels
 from services.router.domain.ticket import Labels, Ticket
 from services.router.domain.transitions import Change, Who, apply
+from services.router.domain.waiting import ABOUT_TO_BE_ASSIGNED
 
 CORRECTABLE = ("category", "tier", "complexity")
 """Labels that a person can set."""

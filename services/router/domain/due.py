@@ -14,12 +14,12 @@ from services.router.domain.clocks import (
     next_step,
     silent_at,
 )
-from services.router.domain.eligibility import ABOUT_TO_BE_ASSIGNED, ALL_DECLINED
 from services.router.domain.queues import TRIAGE
 from services.router.domain.shift import gone_since
 from services.router.domain.sla import STEPS, ServiceLevels
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change, apply
+from services.router.domain.waiting import ABOUT_TO_BE_ASSIGNED, ALL_DECLINED
 
 _RUN_OUT = ("self_service", "resolved")
 """States that end by themselves after a while; correct labels are no reason to begin that while anew."""
@@ -121,7 +121,7 @@ def look(ticket: Ticket, agent: Agent | None, why: str, now: datetime, timers: T
     """What the clock does to a ticket whose time has come.
 
     agent  its owner; None where it has none or the owner is unknown.
-    why    why it waits, see eligibility.why_waiting; only read in the state waiting.
+    why    why it waits, see waiting.why_waiting; only read in the state waiting.
     """
     change = _by_state(ticket, agent, why, now, timers, levels) or _by_clock(ticket, now, levels)
     if change is not None:

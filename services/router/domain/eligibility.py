@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from services.router.domain.queues import Requirement
 from services.router.domain.ticket import Agent
-
-NO_SKILL = "no_agent_with_skill"
-NOBODY_ONLINE = "nobody_online"
-ALL_FULL = "all_agents_full"
-ALL_DECLINED = "all_declined"
-KNOWN_BUSY = "known_agent_busy"
-ABOUT_TO_BE_ASSIGNED = "queued"
 
 
 def qualifies(agent: Agent, needed: Requirement) -> bool:
@@ -37,29 +30,3 @@ def relaxations(needed: Requirement) -> Iterator[Requirement]:
         yield needed._replace(seniority=0.0, level=0.0, skill="")
     if needed.language:
         yield Requirement()
-
-
-def why_waiting(
-    needed: Requirement, agents: Sequence[Agent], *, declined_by: tuple[str, ...] = (), held_for: str = ""
-) -> str:
-    """Why a ticket with this requirement waits, given everybody on its desk: a slug.
-
-    Like the engine, it looks at the strongest form of the requirement that somebody on the desk meets.
-    held_for: the agent who knows the customer, where the queue's policy lets a ticket wait for them; "" is nobody.
-    """
-    effective = next(
-        (weaker for weaker in relaxations(needed) if any(qualifies(agent, weaker) for agent in agents)), None
-    )
-    if effective is None:
-        return NOBODY_ONLINE
-    able = [agent for agent in agents if qualifies(agent, effective)]
-    online = [agent for agent in able if agent.presence == "online"]
-    asked = [agent for agent in online if agent.agent_id not in declined_by]
-    if any(agent.available for agent in asked):
-        held = any(agent.agent_id == held_for and not agent.available for agent in asked)
-        return KNOWN_BUSY if held else ABOUT_TO_BE_ASSIGNED
-    if needed.skill and not effective.skill:
-        return NO_SKILL
-    if not online:
-        return NOBODY_ONLINE
-    return ALL_DECLINED if all(agent.agent_id in declined_by for agent in online) else ALL_FULL

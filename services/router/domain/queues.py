@@ -7,11 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from services.router.domain.ticket import SENIORITY, Labels
+from services.router.domain.clocks import WIDENED
+from services.router.domain.ticket import SENIORITY, Labels, Ticket
 
 TRIAGE = "triage"
 GENERAL = "general"
 MODES = ("assign", "offer")
+DEFAULT_POLICY = "fenliu"
 RULE_LABELS = ("category", "tier", "complexity", "sentiment", "intent", "language")
 
 
@@ -34,7 +36,7 @@ class Queue:
     skill: str = ""
     level: float = 0.0
     mode: str = "assign"
-    policy: str = "fenliu"
+    policy: str = DEFAULT_POLICY
     offer_timeout_s: int = 60
     wrap_up_s: int = 0
     version: int = 0
@@ -81,6 +83,10 @@ class QueueRules:
                 return rule.queue_id
         return GENERAL
 
+    def queue_of(self, ticket: Ticket, overrides: Mapping[str, Queue]) -> Queue:
+        """The ticket's queue with its tenant's settings; general where its queue is no more."""
+        return overrides.get(ticket.queue_id) or self.queues.get(ticket.queue_id) or self.queues[GENERAL]
+
     def minutes(self, labels: Labels | None) -> float:
         """Predicted minutes of work; unlabelled tickets count as simple."""
         return self.minutes_of(labels.complexity if labels else "simple")
@@ -89,13 +95,13 @@ class QueueRules:
         """Predicted minutes of a ticket of this complexity; an unknown one counts as simple."""
         return self.predicted_min.get(complexity, self.predicted_min["simple"])
 
-    def requirement(
-        self, queue: Queue, labels: Labels | None, language_hint: str, *, widened: bool = False
-    ) -> Requirement:
-        """What an agent needs for a ticket with these labels in this queue. widened: any level and seniority will do,
-        because the ticket has waited for too long."""
+    def requirement(self, queue: Queue, ticket: Ticket) -> Requirement:
+        """What an agent needs for the ticket in this queue. After it has waited for too long, any level and seniority
+        will do."""
+        labels = ticket.labels
         complexity = labels.complexity if labels else "simple"
-        language = (labels.language if labels else "") or language_hint
+        language = (labels.language if labels else "") or ticket.facts.language_hint
+        widened = ticket.escalation >= WIDENED
         level = queue.level + self.level_by_complexity.get(complexity, 0.0) if queue.skill else 0.0
         return Requirement(
             skill=queue.skill,
@@ -154,7 +160,7 @@ def _queue(queue_id: str, row: Mapping[str, Any], defaults: Mapping[str, Any]) -
         skill=row.get("skill", ""),
         level=row.get("level", defaults.get("level", 0.0)) if row.get("skill") else 0.0,
         mode=row.get("mode", defaults.get("mode", "assign")),
-        policy=row.get("policy", defaults.get("policy", "fenliu")),
+        policy=row.get("policy", defaults.get("policy", DEFAULT_POLICY)),
         offer_timeout_s=row.get("offer_timeout_s", defaults.get("offer_timeout_s", 60)),
         wrap_up_s=row.get("wrap_up_s", defaults.get("wrap_up_s", 0)),
     )

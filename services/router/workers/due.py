@@ -11,15 +11,13 @@ from datetime import datetime, timedelta
 
 from fenliu.chassis.db import Database, Transaction
 from services.router import metrics
-from services.router.domain.clocks import WIDENED
 from services.router.domain.due import Timers, look, release, release_check, timed
-from services.router.domain.eligibility import why_waiting
-from services.router.domain.policies import holds
-from services.router.domain.queues import GENERAL, Queue, QueueRules
+from services.router.domain.queues import QueueRules
 from services.router.domain.shift import seen_at
 from services.router.domain.sla import STEPS, ServiceLevels
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change
+from services.router.domain.waiting import waiting_reasons
 from services.router.store import agents as agent_store
 from services.router.store import board, queues, shifts, tickets
 from services.router.store.news import News
@@ -123,19 +121,8 @@ class DueTimes:
         for desk in sorted({ticket.desk for ticket in waiting}):
             staff = await self._staff_of(tx, desk)
             overrides = await queues.load_overrides(tx, desk[0])
-            known: dict[tuple[object, ...], str] = {}
-            for ticket in waiting:
-                if ticket.desk != desk:
-                    continue
-                queue = self._queue(ticket, overrides)
-                needed = self._rules.requirement(
-                    queue, ticket.labels, ticket.facts.language_hint, widened=ticket.escalation >= WIDENED
-                )
-                held_for = ticket.facts.known_agent if holds(queue.policy) else ""
-                key = (needed, ticket.declined_by, held_for)
-                if key not in known:
-                    known[key] = why_waiting(needed, staff, declined_by=ticket.declined_by, held_for=held_for)
-                reasons[ticket.ticket_id] = known[key]
+            there = [ticket for ticket in waiting if ticket.desk == desk]
+            reasons |= waiting_reasons(there, staff, self._rules, overrides)
         return reasons
 
     async def _staff_of(self, tx: Transaction, desk: tuple[str, str]) -> list[Agent]:
@@ -144,9 +131,6 @@ class DueTimes:
             staff = await agent_store.load_desk_agents(tx, *desk)
             self._staff[desk] = (tx.now, [seen_at(agent, tx.now) for agent in staff])
         return self._staff[desk][1]
-
-    def _queue(self, ticket: Ticket, overrides: dict[str, Queue]) -> Queue:
-        return overrides.get(ticket.queue_id) or self._rules.queues.get(ticket.queue_id) or self._rules.queues[GENERAL]
 
     async def _record(self, tx: Transaction, changes: list[Change]) -> None:
         await tickets.record(tx, changes)

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 
-from services.router.domain.clocks import WIDENED
 from services.router.domain.engine import Decision, Seen, plan_in_steps
 from services.router.domain.outlook import NEUTRAL
 from services.router.domain.policies import POLICIES
 from services.router.domain.pool import Agents, Waiting, Work
-from services.router.domain.queues import GENERAL, Queue, QueueRules
+from services.router.domain.queues import DEFAULT_POLICY, Queue, QueueRules
 from services.router.domain.replay import Scene, scene_of
 from services.router.domain.shift import seen_at, turns_at
 from services.router.domain.ticket import Agent, Ticket, delay_weight
@@ -124,23 +123,17 @@ class Mirror:
 
     def wrap_up_s(self, ticket: Ticket) -> int:
         """Seconds for the agent to wrap up after this ticket."""
-        return self._queue(ticket).wrap_up_s
-
-    def _queue(self, ticket: Ticket) -> Queue:
-        queue = self.overrides.get(ticket.queue_id) or self._rules.queues.get(ticket.queue_id)
-        return queue or self._rules.queues[GENERAL]
+        return self._rules.queue_of(ticket, self.overrides).wrap_up_s
 
     def _work(self, ticket: Ticket) -> Work:
-        queue = self._queue(ticket)
+        queue = self._rules.queue_of(ticket, self.overrides)
         due = ticket.first_response_due_at
         return Work(
             ticket_id=ticket.ticket_id,
             queue_id=ticket.queue_id,
             version=ticket.version,
-            needed=self._rules.requirement(
-                queue, ticket.labels, ticket.facts.language_hint, widened=ticket.escalation >= WIDENED
-            ),
-            policy=queue.policy if queue.policy in POLICIES else "fenliu",
+            needed=self._rules.requirement(queue, ticket),
+            policy=queue.policy if queue.policy in POLICIES else DEFAULT_POLICY,
             mode=queue.mode,
             offer_timeout_s=queue.offer_timeout_s,
             received_ts=ticket.received_at.timestamp(),

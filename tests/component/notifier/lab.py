@@ -58,8 +58,6 @@ class World:
     def __init__(self, database_url: str, clock: TravelClock, **settings: Any) -> None:
         chosen: dict[str, Any] = {
             "webhook_allow_loopback": True,
-            "webhook_connect_timeout_s": 0.5,
-            "webhook_timeout_s": 1.0,
             "stream_poll_s": 0.1,
             **settings,
         }

@@ -322,7 +322,7 @@ class Simulation(World):
             assert over == (row["next_check_at"] is None), f"{row['ticket_id']} is {row['state']} and forgotten"
             assert row["announced"], f"{row['ticket_id']}: its opening record had no effect"
             assert row["state"] != "received", f"{row['ticket_id']} was never taken up"
-            asked = free - set(json.loads(row["declined_by"] or "[]"))
-            full = AGENTS.keys() - free - set(json.loads(row["declined_by"] or "[]"))
+            declined = set(json.loads(row["declined_by"] or "[]"))
+            asked, full = free - declined, AGENTS.keys() - free - declined
             held = json.loads(row["facts"] or "{}").get("known_agent") in full  # fenliu lets it wait for that agent
             assert row["state"] != "waiting" or not asked or held, f"{row['ticket_id']} waits while {asked} have room"

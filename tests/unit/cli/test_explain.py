@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fenliu.cli import explain
-from services.router.domain import eligibility
+from services.router.domain import waiting
 from services.router.domain.transitions import ACTIONS, STATES
 
 
@@ -33,12 +33,12 @@ def test_every_state_action_and_cause_of_waiting_has_words() -> None:
     assert set(explain.ACTIONS) == {"receive", *ACTIONS}
     assert set(explain.STATES) == set(STATES)
     causes = (
-        eligibility.NO_SKILL,
-        eligibility.NOBODY_ONLINE,
-        eligibility.ALL_FULL,
-        eligibility.ALL_DECLINED,
-        eligibility.KNOWN_BUSY,
-        eligibility.ABOUT_TO_BE_ASSIGNED,
+        waiting.NO_SKILL,
+        waiting.NOBODY_ONLINE,
+        waiting.ALL_FULL,
+        waiting.ALL_DECLINED,
+        waiting.KNOWN_BUSY,
+        waiting.ABOUT_TO_BE_ASSIGNED,
     )
     assert set(causes) <= set(explain.REASONS)
 

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.router.domain.eligibility import qualifies, relaxations, why_waiting
+from services.router.domain.eligibility import qualifies, relaxations
 from services.router.domain.engine import STEP, Decision, plan, plan_in_steps
 from services.router.domain.policies import POLICIES, holds
 from services.router.domain.pool import Agents, Waiting, Work
 from services.router.domain.queues import GENERAL, Requirement
 from services.router.domain.ticket import Agent
+from services.router.domain.waiting import why_waiting
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SKILLS = ("order", "payment", "logistics")

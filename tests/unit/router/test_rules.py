@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 
@@ -9,8 +10,9 @@ import pytest
 
 from fenliu.contracts import vocabulary
 from services.router.domain import queues, sla
+from services.router.domain.clocks import WIDENED
 from services.router.domain.policies import POLICIES
-from services.router.domain.ticket import Labels
+from services.router.domain.ticket import Facts, Labels, Ticket
 
 RECEIVED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SLA = files("services.router").joinpath("sla.toml").read_text(encoding="utf-8")
@@ -30,6 +32,18 @@ def test_due_standard_customer_gets_the_promise_of_the_tier(tier: str, minutes: 
 
 def test_due_unknown_class_and_tier_get_the_standard_promise() -> None:
     assert sla.parse(SLA).due(RECEIVED, "martian", "whenever") == sla.parse(SLA).due(RECEIVED, "standard", "standard")
+
+
+def test_requirement_ticket_that_waited_too_long_asks_for_the_skill_alone() -> None:
+    rules = parse_queues(QUEUES)
+    hard = _ticket(Labels(complexity="complex"))
+    widened = rules.requirement(rules.queues["payment"], replace(hard, escalation=WIDENED))
+    assert rules.requirement(rules.queues["payment"], hard).level > 0
+    assert widened == queues.Requirement(skill="payment")
+
+
+def _ticket(labels: Labels, language_hint: str = "") -> Ticket:
+    return Ticket("t", "k", "main", RECEIVED, labels=labels, facts=Facts(language_hint=language_hint))
 
 
 @pytest.mark.parametrize(
@@ -72,8 +86,8 @@ def test_rules_ticket_to_review_goes_to_triage_and_unknown_category_to_general()
 
 def test_requirement_complex_ticket_asks_for_more_skill_and_seniority() -> None:
     rules = parse_queues(QUEUES)
-    simple = rules.requirement(rules.queues["payment"], Labels(complexity="simple", language="zh-CN"), "")
-    hard = rules.requirement(rules.queues["payment"], Labels(complexity="complex"), "en-GB")
+    simple = rules.requirement(rules.queues["payment"], _ticket(Labels(complexity="simple", language="zh-CN")))
+    hard = rules.requirement(rules.queues["payment"], _ticket(Labels(complexity="complex"), "en-GB"))
     assert (simple.skill, simple.language, simple.seniority) == ("payment", "zh", 0.0)
     assert hard.level > simple.level
     assert hard.seniority > simple.seniority
