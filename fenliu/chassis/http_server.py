@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -105,10 +105,22 @@ class Server(uvicorn.Server):
         """Close connections whose header is late, for ever; cancel it to stop."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            now = time.monotonic()
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, PatientProtocol) and connection.is_late(now, self._header_deadline_s):
-                    connection.transport.close()
+            late = self._late(self.server_state.connections)
+            if late:
+                # Some may have written while this process was busy with others: look at the sockets before judging.
+                # asyncio reads after the next turn of the loop has begun, hence two.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            for connection in self._late(late):
+                connection.transport.close()
+
+    def _late(self, connections: Iterable[object]) -> list[PatientProtocol]:
+        now = time.monotonic()
+        return [
+            connection
+            for connection in connections
+            if isinstance(connection, PatientProtocol) and connection.is_late(now, self._header_deadline_s)
+        ]
 
 
 def listen(host: str, port: int) -> socket.socket:

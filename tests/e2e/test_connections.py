@@ -124,8 +124,13 @@ async def shop(crowd: Crowd, gate: asyncio.Event, line: Line, port: int, number:
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         + body
     )
+    head = ""
     await gate.wait()
     while True:
+        # at the end also where it was silent for longer than the service waits for a header
+        if "\r\nconnection: close" in head or line[0].at_eof():
+            line[1].close()
+            line = await connect(port)
         status, head, answer = await ask(line, request)
         if status == 202:
             crowd.acknowledged.append(orjson.loads(answer)["ticket_id"])
@@ -137,9 +142,6 @@ async def shop(crowd: Crowd, gate: asyncio.Event, line: Line, port: int, number:
             crowd.bare += 1
             return
         await asyncio.sleep(int(wait[1]))
-        if "\r\nconnection: close" in head or line[0].at_eof():
-            line[1].close()
-            line = await connect(port)
 
 
 async def ask(line: Line, request: bytes) -> tuple[int, str, bytes]:

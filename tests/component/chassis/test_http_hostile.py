@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import psutil
 import pytest
+import uvloop
 
+from fenliu.chassis import http_server
 from tests import hostile
 from tests.component.chassis.serving import KEY, bearer, serving
 
@@ -120,6 +125,37 @@ async def test_slow_header_and_idle_connections_are_closed() -> None:
     async with serving(header_deadline_s=0.2) as served:
         for opening in (b"", b"GET", b"GET / HTTP/1.1\r\nHost: x\r\n", b"\r\n"):
             assert await hostile.closes_within(served.host, served.port, opening, 5), opening
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_request_that_arrived_while_the_service_was_busy_is_answered(
+    loop: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under thousands of requests at once, one turn of the loop is longer than the patience with a header."""
+
+    monkeypatch.setattr(http_server, "SWEEP_S", 0.001)
+
+    def ask(address: tuple[str, int]) -> bytes:
+        with socket.create_connection(address, 10) as line:
+            time.sleep(0.05)  # the service has taken up the connection, and is busy with others
+            line.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            return line.recv(15)
+
+    async def ask_a_busy_service() -> list[bytes]:
+        async with serving(header_deadline_s=0.1) as served:
+
+            async def be_busy() -> None:
+                while True:
+                    time.sleep(0.15)  # noqa: ASYNC251 - that is the point
+                    await asyncio.sleep(0)
+
+            busy = asyncio.create_task(be_busy())
+            answers = [await asyncio.to_thread(ask, (served.host, served.port)) for _ in range(3)]
+            busy.cancel()
+            return answers
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(ask_a_busy_service()) == [b"HTTP/1.1 200 OK"] * 3
 
 
 async def test_slow_body_gets_408() -> None:
