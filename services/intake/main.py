@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from fenliu.chassis.auth import StatusTokens
 from fenliu.chassis.clock import Clock, SystemClock
 from fenliu.chassis.db import Database
-from fenliu.chassis.messaging.consumer import Subscription
+from fenliu.chassis.messaging.consumer import COPY_GAP_S, Subscription
 from fenliu.chassis.messaging.kafka import Inspector, KafkaOptions
 from fenliu.chassis.messaging.outbox import Outbox
 from fenliu.chassis.service import Service, kafka_options
@@ -77,6 +77,7 @@ def build(settings: IntakeSettings, clock: Clock | None = None) -> Service:
                     TicketRelabelled: handlers.on_ticket_relabelled,
                 },
                 inbox=False,
+                gap_s=COPY_GAP_S,
             ),
         ],
         workers=[

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from fenliu.chassis.auth import StatusTokens
 from fenliu.chassis.clock import Clock, SystemClock
 from fenliu.chassis.db import Database
-from fenliu.chassis.messaging.consumer import Subscription
+from fenliu.chassis.messaging.consumer import COPY_GAP_S, Subscription
 from fenliu.chassis.service import Service
 from fenliu.contracts import topics
 from fenliu.contracts.events import (
@@ -106,6 +106,7 @@ def _subscriptions(
                 TicketRated: partial(handlers.on_rated, push=push),
             },
             inbox=False,
+            gap_s=COPY_GAP_S,
         ),
         Subscription(
             topics.TICKET_STATUS,
@@ -115,6 +116,7 @@ def _subscriptions(
                 )
             },
             inbox=False,
+            gap_s=COPY_GAP_S,
         ),
         Subscription(topics.AGENT_CHANGED, {AgentChanged: handlers.on_agent_changed}, inbox=False),
     ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -141,6 +143,23 @@ async def test_consumer_stopped_in_the_middle_loses_nothing(lab: Lab) -> None:
     async with running(lab.consumer(small)):
         await lab.caught_up()
     assert sorted(await lab.effects()) == sorted((f"t{n}", "TicketReceived", 1) for n in range(100))
+
+
+async def test_consumer_of_a_copy_takes_more_at_once(lab: Lab) -> None:
+    taken: list[float] = []
+
+    async def timed(tx: Transaction, events: Sequence[Any]) -> None:
+        taken.append(time.monotonic())
+        await note(tx, events)
+
+    consumer = lab.consumer(lab.subscribe({TicketReceived: timed}, gap_s=0.6))
+    async with running(consumer):
+        for number in range(5):
+            await lab.publish(record_of(received(f"t{number}")))
+            await effects_are(lab, 1)
+        await effects_are(lab, 5)
+    assert len(taken) > 1
+    assert all(after - before > 0.3 for before, after in pairwise(taken))
 
 
 async def test_consumer_types_of_one_key_reach_their_handlers_in_order(lab: Lab) -> None:
