@@ -10,7 +10,7 @@ import importlib
 import json
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -160,8 +160,13 @@ def group_of(name: str, prefixes: Iterable[str]) -> str:
 def metric_row(metric: Metric) -> str:
     labels = []
     for name, allowed in metric.labels.items():
-        labels.append(f"{name}: {', '.join(sorted(allowed))}" if allowed else name)
+        labels.append(f"{name}: {values(sorted(allowed))}" if allowed else name)
     return f"| `{metric.name}` | {metric.kind} | {'; '.join(labels)} | {metric.sentence} | {metric.reaction} |"
+
+
+def values(allowed: Sequence[str]) -> str:
+    """The values of a label; of status codes the first and the last."""
+    return f"{allowed[0]} to {allowed[-1]}" if all(map(str.isdigit, allowed)) else ", ".join(allowed)
 
 
 def configuration() -> str:

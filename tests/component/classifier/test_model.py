@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +40,8 @@ def test_artifact_contains_no_training_text() -> None:
     with np.load(ARTIFACTS / f"{version}.npz", allow_pickle=False) as arrays:
         content = b"".join(arrays[name].tobytes() for name in arrays.files)
     content += (ARTIFACTS / f"{version}.json").read_bytes()
-    slugs = {slug for head in HEADS.values() for slug in head}  # "urgent" is a label, and all that somebody wrote
-    texts = [example.text for example in load_corpus() if len(example.text) > 5 and example.text not in slugs]
+    a_word = re.compile(r"\w+", re.ASCII)  # such as "urgent" or "details", which the header says, too
+    texts = [example.text for example in load_corpus() if len(example.text) > 5 and not a_word.fullmatch(example.text)]
     for text in random.Random(7).sample(texts, 300):
         assert text.encode() not in content
         assert text.encode("utf-32-le") not in content
@@ -80,8 +81,8 @@ def test_training_twice_gives_the_same_weights() -> None:
 
 
 def test_retrained_version_says_what_the_shipped_one_says() -> None:
-    """On a fixed eighth of the written passes and without intents, since the whole takes minutes: the shipped model
-    must not be far from it."""
+    """On some 4,000 of the written texts and without intents, since the whole takes minutes: the shipped model must not
+    be far from it."""
     pytest.importorskip("sklearn")
     from services.classifier.model.calibrate import calibrated
     from services.classifier.model.train import train
@@ -91,7 +92,8 @@ def test_retrained_version_says_what_the_shipped_one_says() -> None:
     written = [
         example for example in examples if "_written/" in example.source and example.source not in KEPT_FOR_TESTS
     ]
-    small = Predictor(calibrated(train(written[::8], version="small", heads=LABELS), held_back), this_release_costs())
+    made = train(written[:: len(written) // 4000], version="small", heads=LABELS)
+    small = Predictor(calibrated(made, held_back), this_release_costs())
     texts = [example.text for example in held_back[::4]]
     shipped = load().predict(texts)
     again = small.predict(texts)
