@@ -105,14 +105,13 @@ class Server(uvicorn.Server):
         """Close connections whose header is late, for ever; cancel it to stop."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            late = self._late(self.server_state.connections)
-            if late:
+            if late := self._late(self.server_state.connections):
                 # Some may have written while this process was busy with others: look at the sockets before judging.
                 # asyncio reads after the next turn of the loop has begun, hence two.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
-            for connection in self._late(late):
-                connection.transport.close()
+                for connection in self._late(late):
+                    connection.transport.close()
 
     def _late(self, connections: Iterable[object]) -> list[PatientProtocol]:
         now = time.monotonic()

@@ -123,7 +123,8 @@ async def test_delivery_endpoint_too_slow_is_cut_off_and_repeated(
     async with endpoint(behaviour) as sink:
         await world.subscribe(sink.url)
         await world.handle(status(1, "waiting"))
-        await world.deliver()
+        async with asyncio.timeout(3):
+            await world.deliver()
     [delivery] = await log(world)
     await world.db.close()
     assert (delivery["state"], delivery["status"], delivery["error"]) == ("pending", None, "No answer within 1 s.")
