@@ -25,6 +25,8 @@ COPY = """
 INSERT INTO tickets ({columns}) SELECT {values} FROM tickets, generate_series(1, {copies}) AS n
 WHERE state = 'waiting'
 """
+MADE = {"ticket_id": "ticket_id || '-' || n", "next_check_at": "now() + random() * interval '5 minutes'"}
+"""What differs between copies: they are looked at in turn, as tickets are that came one by one, not all at once."""
 RATE = """
 SELECT count(*), extract(epoch FROM max(at) - min(at)) FROM ticket_history WHERE action = 'assign' AND at > (
     SELECT min(at) + interval '2 seconds' FROM ticket_history WHERE action = 'assign')
@@ -111,7 +113,7 @@ async def fill(running: Platform, agents: int, waiting: int, capacity: int) -> N
             "SELECT column_name FROM information_schema.columns WHERE table_name = 'tickets' ORDER BY ordinal_position",
         )
     ]
-    values = ["ticket_id || '-' || n" if name == "ticket_id" else name for name in columns]
+    values = [MADE.get(name, name) for name in columns]
     copies = waiting // SEEDS - 1
     engine = create_async_engine(stack.database_urls["router"])
     async with engine.begin() as connection:

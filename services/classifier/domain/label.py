@@ -86,6 +86,12 @@ NO_INTENT = ""
 HEADS: Mapping[str, tuple[str, ...]] = {**LABELS, "intent": (NO_INTENT, *INTENTS)}
 """Everything that the weights decide."""
 
+READ_FROM: Mapping[str, tuple[str, ...]] = {
+    "core": tuple(head for head in HEADS if head != "sentiment"),
+    "tone": ("sentiment",),
+}
+"""Form of a text → what is decided from it: tone is in courtesies and outbursts, which must not move anything else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from services.classifier.domain.label import LABELS
+from services.classifier.domain.label import LABELS, READ_FROM
 from services.classifier.domain.text import is_nothing_to_act_on
 from services.classifier.model.corpus import Example
 from services.classifier.model.duplicate import near_duplicates
-from services.classifier.model.predict import TONE_LABELS, Reading, logits_of, read
+from services.classifier.model.predict import Reading, logits_of, read
 from services.classifier.model.weights import Weights
 
 FEWEST_TO_FIT = 300
@@ -30,12 +30,13 @@ def calibrated(weights: Weights, examples: Sequence[Example]) -> Weights:
     that carry a label takes what was fitted to all.
     """
     reading = read([example.text for example in examples])
+    all_logits = logits_of(weights, reading)
     bias, sharpness = dict(weights.bias), dict(weights.sharpness)
     for label in LABELS:
         rows, truth = _usable(examples, reading, label)
         if not len(rows):
             continue
-        logits = logits_of(weights, label, reading)[rows].astype(np.float64)
+        logits = all_logits[label][rows].astype(np.float64)
         groups = _groups(reading.scripts[rows])
         like = truth[groups[0]] if label in ("tier", "complexity") else None
         fitted = [_fitted(logits[of], truth[of], _weights_like(truth[of], like)) for of in groups]
@@ -71,7 +72,7 @@ def _usable(examples: Sequence[Example], reading: Reading, label: str) -> tuple[
     rows = [
         row
         for row, example in enumerate(examples)
-        if label in example.labels and (label in TONE_LABELS or not is_nothing_to_act_on(reading.cores[row]))
+        if label in example.labels and (label in READ_FROM["tone"] or not is_nothing_to_act_on(reading.cores[row]))
     ]
     truth = [LABELS[label].index(examples[row].labels[label]) for row in rows]
     return np.array(rows, dtype=np.int64), np.array(truth, dtype=np.int64)

@@ -16,10 +16,13 @@ from services.classifier.model.weights import Weights
 HELD_OUT = ("zh_written/", "en_written/", "banking77", "multidogo", "taubench_retail")
 """Sources, or beginnings of their names, that are left out in turn. The others say too little about tickets."""
 
-KEPT_FOR_TESTS = ("zh_written/pass_12", "zh_written/pass_13", "en_written/pass_5", "en_written/pass_6")
-"""Never trained on. In figures one of each language calibrates and the other is tested, and the other way round; the
-artifact's probabilities are fitted to all of them. The Chinese ones' shares are near the real ones, so that turns the
-corpus' shares, rich in rare cases, into those of a day at a shop."""
+CALIBRATED_ON = ("zh_written/pass_12", "zh_written/pass_13", "en_written/pass_5", "en_written/pass_6")
+"""The artifact's probabilities are fitted to these; in figures to one of each language, and never to the one that is
+tested. The Chinese ones' shares are near the real ones, so that turns the corpus' shares, rich in rare cases, into
+those of a day at a shop."""
+
+KEPT_FOR_TESTS = (*CALIBRATED_ON, "zh_written/pass_39", "zh_written/pass_40")
+"""Never trained on. The last two were never fitted to either, and no cost or sign was chosen with them."""
 
 
 def evaluate_lines(lines: Iterable[str], predictor: Predictor) -> str:
@@ -54,13 +57,13 @@ def leave_one_source_out(
 def judge(weights: Weights, examples: Sequence[Example], sources: Iterable[str]) -> dict[str, list[Judged]]:
     """Source → its texts with the predictions of `weights`, which learned neither it nor KEPT_FOR_TESTS.
 
-    Probabilities are fitted to the first of KEPT_FOR_TESTS of each language that is not the source itself.
+    Probabilities are fitted to the first of CALIBRATED_ON of each language that is not the source itself.
     """
     from services.classifier.model.calibrate import calibrated
 
     judged: dict[str, list[Judged]] = {}
     for source in sources:
-        others = [name for name in KEPT_FOR_TESTS if name != source]
+        others = [name for name in CALIBRATED_ON if name != source]
         fitted_to = {next(name for name in others if name.startswith(language)) for language in ("zh", "en")}
         fitted = calibrated(weights, [one for one in examples if one.source in fitted_to])
         unseen = [one for one in examples if one.source == source]

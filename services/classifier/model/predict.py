@@ -17,6 +17,7 @@ from services.classifier.domain.label import (
     HEADS,
     LABELS,
     NO_INTENT,
+    READ_FROM,
     SENTIMENTS,
     TIERS,
     Prediction,
@@ -27,7 +28,7 @@ from services.classifier.domain.sign import FIRST_TONE_SIGN, SIGNS, signs_in
 from services.classifier.domain.text import canonical, core, intent_of_nothing, is_nothing_to_act_on, quiet, shown
 from services.classifier.domain.topic import TOPICS, topics_in
 from services.classifier.model.feature import PARTS, Features, features_of
-from services.classifier.model.weights import Weights
+from services.classifier.model.weights import PLACES, UNIT, Weights
 
 COSTS_FILE = Path(__file__).parent / "costs.toml"
 
@@ -37,9 +38,6 @@ MAX_BATCH = 100
 SIGN_COLUMNS = PARTS * (len(SIGNS) + len(TOPICS))
 SIGN_SCALE = {"category": 0.12, "tier": 0.5, "complexity": 0.5, "sentiment": 0.5, "intent": 0.12}
 """Value of a sign or topic that was found; the smaller, the less the model leans on it against n-grams."""
-
-TONE_LABELS = ("sentiment",)
-"""Labels that read the canonical text and the signs of tone; all others read the core text."""
 
 NOTHING_CONFIDENCE = 0.97
 """Probability of `unclear` for a text with nothing to act on; such texts are recognised by rule, not learned."""
@@ -57,36 +55,43 @@ _GRAM_REASONS = 3
 class Reading:
     """A batch of texts as the model reads it.
 
+    core, tone     features of the forms that labels are READ_FROM.
     signs, topics  places in SIGNS and TOPICS, for each text.
     scripts        0 for a text with Han characters, else 1: which part of the weights it uses.
     """
 
     texts: list[str]
     cores: list[str]
-    core_features: Features
-    tone_features: Features
+    core: Features
+    tone: Features
     signs: list[list[int]]
     topics: list[list[int]]
     scripts: NDArray[np.int64]
 
     def features(self, label: str) -> Features:
         """The features that a label is decided from."""
-        return self.tone_features if label in TONE_LABELS else self.core_features
+        return self.tone if label in READ_FROM["tone"] else self.core
 
-    def sign_matrix(self, label: str) -> NDArray[np.float32]:
-        """texts x SIGN_COLUMNS: SIGN_SCALE of the label where a sign or topic was found that this label may use.
+    def marks(self, label: str) -> NDArray[np.float32]:
+        """texts x SIGN_COLUMNS: 1 where a sign or topic was found that this label may use.
 
         As with n-grams, each script has columns of its own.
         """
         matrix = np.zeros((len(self.texts), SIGN_COLUMNS), dtype=np.float32)
-        of_tone = label in TONE_LABELS
+        of_tone = label in READ_FROM["tone"]
         first = (self.scripts * (SIGN_COLUMNS // PARTS)).tolist()
-        for row, found in enumerate(self.signs):
-            used = [first[row] + place for place in found if (place >= FIRST_TONE_SIGN) == of_tone]
-            matrix[row, used] = SIGN_SCALE[label]
+        found = [
+            (row, first[row] + place)
+            for row, places in enumerate(self.signs)
+            for place in places
+            if (place >= FIRST_TONE_SIGN) == of_tone
+        ]
         if not of_tone:
-            for row, found in enumerate(self.topics):
-                matrix[row, [first[row] + len(SIGNS) + place for place in found]] = SIGN_SCALE[label]
+            found += [
+                (row, first[row] + len(SIGNS) + place) for row, places in enumerate(self.topics) for place in places
+            ]
+        if found:
+            matrix[tuple(zip(*found, strict=True))] = 1
         return matrix
 
 
@@ -113,7 +118,7 @@ class Predictor:
     def __init__(self, weights: Weights, costs: Costs) -> None:
         self.weights = weights
         self.costs = costs
-        self._usual_category_weight = weights.hashed["category"].mean(axis=1)
+        self._usual_category_weight = weights.grams("category").mean(axis=1, dtype=np.float32)
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """One prediction per text, in order. Any text is answered: empty, a megabyte, control characters, emoji."""
@@ -124,7 +129,7 @@ class Predictor:
 
     def _predict_batch(self, texts: Sequence[str]) -> list[Prediction]:
         reading = read(texts)
-        logits = {label: logits_of(self.weights, label, reading) for label in HEADS}
+        logits = logits_of(self.weights, reading)
         probabilities = {
             label: _softmax(values * np.array(self.weights.sharpness[label], dtype=np.float32)[reading.scripts, None])
             for label, values in logits.items()
@@ -170,9 +175,9 @@ class Predictor:
 
     def _gram_reasons(self, reading: Reading, chosen: NDArray[np.int64]) -> list[list[str]]:
         """The pieces of each text that spoke most for its category, longest first where two overlap."""
-        features = reading.core_features
+        features = reading.core
         rows = np.repeat(np.arange(len(chosen)), features.counts())
-        weights = self.weights.hashed["category"]
+        weights = self.weights.grams("category")
         gain = weights[features.column, chosen[rows]] - self._usual_category_weight[features.column]
         gain[features.length < 2] = 0
         return [
@@ -181,15 +186,18 @@ class Predictor:
         ]
 
 
-def logits_of(weights: Weights, label: str, reading: Reading) -> NDArray[np.float32]:
-    """texts x slugs: what the weights say of one label, before sharpness."""
-    features = reading.features(label)
-    gathered = np.add.reduceat(weights.hashed[label][features.column], features.offsets[:-1], axis=0)
-    scaled = gathered / np.sqrt(features.counts())[:, None]
-    logits: NDArray[np.float32] = (
-        scaled + reading.sign_matrix(label) @ weights.signs[label] + weights.bias[label][reading.scripts]
-    )
-    return logits
+def logits_of(weights: Weights, reading: Reading) -> dict[str, NDArray[np.float32]]:
+    """Head → texts x slugs: what the weights say, before sharpness."""
+    found = {}
+    for form, heads in READ_FROM.items():
+        features, marks = reading.features(heads[0]), reading.marks(heads[0])
+        rows = weights.hashed[form][features.column].astype(np.float32)
+        sums = np.add.reduceat(rows, features.offsets[:-1], axis=0)
+        scaled = sums * (np.float32(UNIT) / np.sqrt(features.counts(), dtype=np.float32))[:, None]
+        for head in heads:
+            of_signs = (marks @ weights.signs[head]) * np.float32(SIGN_SCALE[head])
+            found[head] = scaled[:, PLACES[head][1]] + of_signs + weights.bias[head][reading.scripts]
+    return found
 
 
 def _intent(text: str, shares: NDArray[np.float32], nothing: bool, complexity: str) -> str:

@@ -21,15 +21,15 @@ from scipy.sparse import csr_matrix, hstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from services.classifier.domain.label import HEADS
+from services.classifier.domain.label import HEADS, READ_FROM
 from services.classifier.domain.text import is_nothing_to_act_on
 from services.classifier.model.calibrate import calibrated, counted, split
 from services.classifier.model.corpus import Example, data_version, load_corpus
 from services.classifier.model.directory import WorseModel, promote
 from services.classifier.model.feature import COLUMNS, PARTS
 from services.classifier.model.figures import Judged, key_figures
-from services.classifier.model.predict import COSTS_FILE, SIGN_COLUMNS, TONE_LABELS, Reading, read
-from services.classifier.model.weights import ARTIFACTS, Weights, save_weights
+from services.classifier.model.predict import COSTS_FILE, SIGN_COLUMNS, SIGN_SCALE, Reading, read
+from services.classifier.model.weights import ARTIFACTS, PLACES, UNIT, Weights, empty_grams, save_weights
 
 STRENGTH = {"category": 20.0, "tier": 8.0, "complexity": 8.0, "sentiment": 4.0, "intent": 12.0}
 """Inverse of the L2 penalty, per label; chosen on leave-one-pass-out figures."""
@@ -44,6 +44,8 @@ has too few texts to learn them alone. N-grams stay apart."""
 
 MOST_ROUNDS = 400
 """Steps of the solver, which ends by itself before that. Stopped after 80, English loses two points of the category."""
+
+MOST_UNITS = np.iinfo(np.int16).max
 
 _NEVER = -20.0
 """Bias of a slug that no example carries."""
@@ -60,8 +62,11 @@ def train(examples: Sequence[Example], *, version: str, heads: Collection[str] =
     """
     reading = read([example.text for example in examples])
     fitted = {label: _fit(examples if label in heads else (), reading, label) for label in HEADS}
+    hashed = empty_grams()
+    for label, (form, columns) in PLACES.items():
+        hashed[form][:, columns] = np.clip(np.rint(fitted[label][0] / UNIT), -MOST_UNITS, MOST_UNITS)
     return Weights(
-        {label: found[0] for label, found in fitted.items()},
+        hashed,
         {label: found[1] for label, found in fitted.items()},
         {label: found[2] for label, found in fitted.items()},
         dict.fromkeys(HEADS, (1.0, 1.0)),
@@ -80,7 +85,7 @@ def _fit(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDA
         [
             row
             for row, example in enumerate(examples)
-            if label in example.labels and (label in TONE_LABELS or not is_nothing_to_act_on(reading.cores[row]))
+            if label in example.labels and (label in READ_FROM["tone"] or not is_nothing_to_act_on(reading.cores[row]))
         ],
         dtype=np.int64,
     )
@@ -132,7 +137,7 @@ def matrix(reading: Reading, label: str) -> csr_matrix:
     scale = np.repeat(1 / np.sqrt(features.counts()), features.counts()).astype(np.float32)
     grams = csr_matrix((scale, features.column, features.offsets), shape=(len(reading.texts), COLUMNS))
     grams.sum_duplicates()
-    return csr_matrix(hstack([grams, csr_matrix(reading.sign_matrix(label))], format="csr"))
+    return csr_matrix(hstack([grams, csr_matrix(reading.marks(label) * np.float32(SIGN_SCALE[label]))], format="csr"))
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -168,11 +173,11 @@ class Made:
 def train_version(directory: Path, version: str = "", *, feedback: Path | None = None, force: bool = False) -> Made:
     """Train, measure and write a version; it becomes current unless its figures are worse than the current one's.
 
-    KEPT_FOR_TESTS are not learned: they give the figures, and the probabilities are fitted to them.
+    KEPT_FOR_TESTS are not learned: they give the figures, and the probabilities are fitted to CALIBRATED_ON.
     version: empty takes the next number of today. feedback: corrections to learn from beside the corpus, as
     `export-feedback` writes them. force: becomes current in any case.
     """
-    from services.classifier.model.evaluate import KEPT_FOR_TESTS, judge
+    from services.classifier.model.evaluate import CALIBRATED_ON, KEPT_FOR_TESTS, judge
 
     version = version or _next_version(directory)
     examples = load_corpus(feedback=feedback)
@@ -192,7 +197,8 @@ def train_version(directory: Path, version: str = "", *, feedback: Path | None =
         "costs": COSTS_FILE.name,
         "figures": figures,
     }
-    path = save_weights(replace(calibrated(weights, held_back), header=header), directory)
+    fitted = calibrated(weights, [one for one in held_back if one.source in CALIBRATED_ON])
+    path = save_weights(replace(fitted, header=header), directory)
     try:
         promote(directory, version, force=force)
     except WorseModel as error:

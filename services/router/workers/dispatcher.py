@@ -24,6 +24,7 @@ from services.router.domain.due import Timers, timed
 from services.router.domain.effort import Estimates
 from services.router.domain.engine import Decision
 from services.router.domain.outlook import Outlook
+from services.router.domain.pool import Seat
 from services.router.domain.queues import Queue, QueueRules
 from services.router.domain.shift import seen_at
 from services.router.domain.ticket import Agent, Ticket
@@ -107,7 +108,7 @@ class Dispatcher:
         self._news = news
         self._pace = pace or Pace()
         self._claimed_at = float("-inf")
-        self._began_at = self._ended_at = 0.0
+        self._ended_at = self._computed_s = 0.0
         self._behind = False
         self._unclaimed: set[tuple[str, str]] = set()
         self._asked: set[tuple[str, str]] = set()
@@ -122,9 +123,11 @@ class Dispatcher:
     async def step(self) -> int:
         """Take in what changed and assign what can be assigned. Returns how many tickets were."""
         await self._gather()
+        began = process_time()
         try:
             return await self._step()
         finally:
+            self._computed_s = process_time() - began
             self._ended_at = self._clock.monotonic()
 
     async def _step(self) -> int:
@@ -146,14 +149,13 @@ class Dispatcher:
             await dispatch.release_desks(tx, self.holder)
 
     async def _gather(self) -> None:
-        """Let wake-ups come together: at least gap_s between two steps, and as long as the last step took, so that the
-        dispatcher leaves the process half of its time and serves more at once when there is more to do. After a full
-        batch there is nothing to gather."""
-        now = self._clock.monotonic()
-        pause = self._ended_at + min(max(self._pace.gap_s, self._ended_at - self._began_at), 5 * self._pace.gap_s) - now
+        """Let wake-ups come together: at least gap_s between two steps, and as long as this process computed during the
+        last one, so that a busy process serves more at once and one that mostly waited for the database goes on soon.
+        After a full batch there is nothing to gather."""
+        rest = min(max(self._pace.gap_s, self._computed_s), 5 * self._pace.gap_s)
+        pause = self._ended_at + rest - self._clock.monotonic()
         if pause > 0 and not self._behind:
             await asyncio.sleep(pause)
-        self._began_at = self._clock.monotonic()
 
     async def _keep_leases(self) -> None:
         beats = self._clock.monotonic() >= self._claimed_at + self._pace.heartbeat_s
@@ -296,15 +298,18 @@ class Dispatcher:
         self, tx: Transaction, mirror: Mirror, decisions: Sequence[Decision], staff: dict[str, Agent]
     ) -> list[Change]:
         """The changes that still fit the locked rows: same settings as planned with, present, and with room."""
-        fit = {agent_id: agent for agent_id, agent in staff.items() if self._same_settings(mirror, agent)}
+        seats = {
+            agent_id: Seat(seen_at(agent, tx.now))
+            for agent_id, agent in staff.items()
+            if self._same_settings(mirror, agent)
+        }
         changes = []
         for decision in decisions:
-            agent = fit.get(decision.agent_id)
-            if agent is not None and seen_at(agent, tx.now).available:
-                fit[agent.agent_id] = replace(
-                    agent, load=agent.load + 1, load_min=agent.load_min + decision.expected_min
-                )
-                changes.append(self._change(tx, mirror, decision, agent))
+            seat = seats.get(decision.agent_id)
+            if seat is not None and seat.free:
+                seat.load += 1
+                seat.load_min += decision.expected_min
+                changes.append(self._change(tx, mirror, decision, seat.agent))
         return changes
 
     def _same_settings(self, mirror: Mirror, agent: Agent) -> bool:
