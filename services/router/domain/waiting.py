@@ -17,11 +17,17 @@ KNOWN_BUSY = "known_agent_busy"
 ABOUT_TO_BE_ASSIGNED = "queued"
 
 
+Known = dict[tuple[object, ...], str]
+"""Reasons that were worked out for one list of a desk's agents, by all that they depend on besides."""
+
+
 def waiting_reasons(
-    tickets: Collection[Ticket], staff: Sequence[Agent], rules: QueueRules, overrides: Mapping[str, Queue]
-) -> dict[str, str]:
-    """Why each of these tickets of one desk waits, by id. staff: everybody on that desk."""
-    known: dict[tuple[object, ...], str] = {}
+    tickets: Collection[Ticket], staff: Sequence[Agent], rules: QueueRules, overrides: Mapping[str, Queue],
+    known: Known | None = None,
+) -> dict[str, str]:  # fmt: skip
+    """Why each of these tickets of one desk waits, by id. staff: everybody on that desk. known: of earlier calls with
+    the same staff; what is new is added."""
+    known = {} if known is None else known
     reasons: dict[str, str] = {}
     for ticket in tickets:
         queue = rules.queue_of(ticket, overrides)

@@ -17,7 +17,7 @@ from services.router.domain.shift import seen_at
 from services.router.domain.sla import STEPS, ServiceLevels
 from services.router.domain.ticket import Agent, Ticket
 from services.router.domain.transitions import Change
-from services.router.domain.waiting import waiting_reasons
+from services.router.domain.waiting import Known, waiting_reasons
 from services.router.store import agents as agent_store
 from services.router.store import board, queues, shifts, tickets
 from services.router.store.news import News
@@ -42,7 +42,7 @@ class DueTimes:
         self._news = news
         self._presence_timeout = presence_timeout
         self._batch = batch
-        self._staff: dict[tuple[str, str], tuple[datetime, list[Agent]]] = {}
+        self._staff: dict[tuple[str, str], tuple[datetime, list[Agent], Known]] = {}
 
     async def step(self) -> int:
         """One round: lost agents, ends of shifts, work of agents who left, due tickets."""
@@ -119,18 +119,18 @@ class DueTimes:
         """Why each of these tickets waits."""
         reasons: dict[str, str] = {}
         for desk in sorted({ticket.desk for ticket in waiting}):
-            staff = await self._staff_of(tx, desk)
+            staff, known = await self._staff_of(tx, desk)
             overrides = await queues.load_overrides(tx, desk[0])
             there = [ticket for ticket in waiting if ticket.desk == desk]
-            reasons |= waiting_reasons(there, staff, self._rules, overrides)
+            reasons |= waiting_reasons(there, staff, self._rules, overrides, known)
         return reasons
 
-    async def _staff_of(self, tx: Transaction, desk: tuple[str, str]) -> list[Agent]:
+    async def _staff_of(self, tx: Transaction, desk: tuple[str, str]) -> tuple[list[Agent], Known]:
         self._staff = {known: kept for known, kept in self._staff.items() if tx.now - kept[0] < STAFF_KEPT}
         if desk not in self._staff:
             staff = await agent_store.load_desk_agents(tx, *desk)
-            self._staff[desk] = (tx.now, [seen_at(agent, tx.now) for agent in staff])
-        return self._staff[desk][1]
+            self._staff[desk] = (tx.now, [seen_at(agent, tx.now) for agent in staff], {})
+        return self._staff[desk][1:]
 
     async def _record(self, tx: Transaction, changes: list[Change]) -> None:
         await tickets.record(tx, changes)
