@@ -37,6 +37,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
@@ -165,6 +166,24 @@ class Transaction:
             insert = insert.on_conflict_do_nothing() if new_only else insert
             found = await self.execute(insert.returning(*returning) if returning else insert, list(rows))
         return found.all() if returning else []
+
+    async def update_rows(self, table: Table, rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
+        """Change rows of which each is found by its key, (key, new values); all name the same columns, in their order.
+
+        The caller has locked the rows: they are not written in any order, and nobody is told which were not there.
+        """
+        if not rows:
+            return
+        keys, names = tuple(rows[0][0]), tuple(rows[0][1])
+        if self.dialect == "postgresql":
+            given = {f"old_{name}": [key[name] for key, _ in rows] for name in keys}
+            given |= {f"new_{name}": [new[name] for _, new in rows] for name in names}
+            await self.execute(_update_from_arrays(table, keys, names), given)
+        else:
+            each = [
+                {f"old_{n}": v for n, v in key.items()} | {f"new_{n}": v for n, v in new.items()} for key, new in rows
+            ]
+            await self.execute(_update_by_key(table, keys, names), each)
 
     def emit(
         self,
@@ -336,6 +355,25 @@ def _insert_of_arrays(
     insert = postgresql.insert(table).from_select(list(names), ordered, include_defaults=False)
     insert = insert.on_conflict_do_nothing() if new_only else insert
     return insert.returning(*returning) if returning else insert
+
+
+@cache
+def _update_from_arrays(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Executable:
+    """UPDATE … FROM unnest(array of each column): one execution whatever the number of rows."""
+    types = {f"old_{name}": table.c[name].type for name in keys} | {f"new_{name}": table.c[name].type for name in names}
+    arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in types.items()]
+    columns = [column(name, kind) for name, kind in types.items()]
+    given = func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
+    found = (table.c[name] == given.c[f"old_{name}"] for name in keys)
+    return update(table).where(*found).values({name: given.c[f"new_{name}"] for name in names})
+
+
+@cache
+def _update_by_key(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Executable:
+    found = (table.c[name] == bindparam(f"old_{name}", type_=table.c[name].type) for name in keys)
+    return (
+        update(table).where(*found).values({name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names})
+    )
 
 
 def in_keys(columns: Sequence[ColumnElement[Any]], keys: Iterable[tuple[Any, ...]]) -> ColumnElement[bool]:

@@ -22,7 +22,7 @@ from services.router.store import agents as agent_store
 from services.router.store import board, queues, shifts, tickets
 from services.router.store.news import News
 
-STAFF_KEPT = timedelta(seconds=5)
+STAFF_KEPT = timedelta(seconds=20)
 """How old the list of a desk's agents may be when a reason for waiting is told: a hint for people needs no more, and
 under overload reading ten thousand agents for every batch of overdue tickets would make the overload worse."""
 

@@ -133,6 +133,26 @@ async def test_insert_on_conflict_returns_only_new_rows(db: Database) -> None:
         assert [row.thing_id for row in rows] == ["b"]
 
 
+async def test_update_rows_changes_each_row_by_its_key_and_no_other(db: Database) -> None:
+    moment = datetime(2026, 2, 28, 23, 59, 59, 123456, tzinfo=UTC)
+    async with db.begin() as tx:
+        await tx.insert_rows(thing, [{"thing_id": name, "number": 1, "at": None} for name in "abcd"])
+    async with db.begin() as tx:
+        await tx.update_rows(
+            thing,
+            [
+                ({"thing_id": "c", "number": 1}, {"number": 3, "at": None}),
+                ({"thing_id": "a", "number": 1}, {"number": None, "at": moment}),
+                ({"thing_id": "b", "number": 9}, {"number": 4, "at": moment}),  # another number stands there by now
+                ({"thing_id": "nowhere", "number": 1}, {"number": 5, "at": moment}),
+            ],
+        )
+        await tx.update_rows(thing, [])
+    async with db.read() as tx:
+        rows = (await tx.execute(select(thing).order_by(thing.c.thing_id))).all()
+        assert [tuple(row) for row in rows] == [("a", None, moment), ("b", 1, None), ("c", 3, None), ("d", 1, None)]
+
+
 async def test_moments_come_back_aware_and_exact(db: Database) -> None:
     moment = datetime(2026, 2, 28, 23, 59, 59, 123456, tzinfo=UTC)
     async with db.begin() as tx:
