@@ -4,8 +4,9 @@
         row = (await tx.execute(select(...))).one()
         tx.emit(TicketReceived(...), key=ticket_id, sequence=1)
 
-Both databases run the same statements (design D13). SQLite has one writer connection, so writers queue; readers have
-connections of their own. Time-outs are everywhere: waiting for a connection, a statement, a lock, an idle transaction.
+Both databases run the same statements (design D13); many rows at once PostgreSQL takes as arrays (ADR 0010). SQLite has
+one writer connection, so writers queue; readers have connections of their own. Time-outs are everywhere: waiting for a
+connection, a statement, a lock, an idle transaction.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from typing import Any, Literal, Protocol, TypeVar
 import asyncpg  # type: ignore[import-untyped]
 from google.protobuf.message import Message
 from sqlalchemy import (
+    BindParameter,
     Column,
     ColumnElement,
     CursorResult,
     DateTime,
     Executable,
     Row,
+    String,
     Table,
     TypeDecorator,
     and_,
@@ -44,6 +47,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.types import TypeEngine
 
 from fenliu.chassis.clock import Clock, SystemClock
 from fenliu.chassis.errors import Malformed, Transient
@@ -168,9 +172,10 @@ class Transaction:
         return found.all() if returning else []
 
     async def update_rows(self, table: Table, rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
-        """Change rows of which each is found by its key, (key, new values); all name the same columns, in their order.
+        """Change rows of which each is found by its key, (key, new values); all name the same columns.
 
-        The caller has locked the rows: they are not written in any order, and nobody is told which were not there.
+        Keys are distinct. The caller has locked the rows: they are not written in any order, and nobody is told which
+        were not there.
         """
         if not rows:
             return
@@ -343,12 +348,18 @@ def padded(values: Iterable[V]) -> list[V]:
     return ordered + ordered[-1:] * ((1 << (len(ordered) - 1).bit_length()) - len(ordered))
 
 
+def _array(name: str, kind: TypeEngine[Any]) -> BindParameter[Any]:
+    """A parameter for one column's values. Texts without their length: cast to it, one too long would be cut in silence
+    instead of refused."""
+    return bindparam(name, type_=postgresql.ARRAY(String() if type(kind) is String else kind))
+
+
 @cache
 def _insert_of_arrays(
     table: Table, names: tuple[str, ...], new_only: bool, returning: tuple[Column[Any], ...]
 ) -> Executable:
     """INSERT … SELECT … FROM unnest(array of each column), ordered as the arrays are."""
-    arrays = [bindparam(name, type_=postgresql.ARRAY(table.c[name].type)) for name in names]
+    arrays = [_array(name, table.c[name].type) for name in names]
     columns = [column(name, table.c[name].type) for name in names]
     given = func.unnest(*arrays).table_valued(*columns, with_ordinality="place").render_derived(name="given")
     ordered = select(*(given.c[name] for name in names)).order_by(given.c.place)
@@ -361,7 +372,7 @@ def _insert_of_arrays(
 def _update_from_arrays(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Executable:
     """UPDATE … FROM unnest(array of each column): one execution whatever the number of rows."""
     types = {f"old_{name}": table.c[name].type for name in keys} | {f"new_{name}": table.c[name].type for name in names}
-    arrays = [bindparam(name, type_=postgresql.ARRAY(kind)) for name, kind in types.items()]
+    arrays = [_array(name, kind) for name, kind in types.items()]
     columns = [column(name, kind) for name, kind in types.items()]
     given = func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
     found = (table.c[name] == given.c[f"old_{name}"] for name in keys)

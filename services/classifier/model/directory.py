@@ -178,8 +178,11 @@ def worse_figures(new: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In which recorded figures (`figures` of the headers, shares of 1) `new` is worse; empty: in none.
 
     Figures whose name speaks of errors (called_, error, review, abstention, loss) are better when lower, all others
-    when higher; numbers of texts and ends of intervals are passed over.
+    when higher; numbers of texts and ends of intervals are passed over. Figures from other texts say nothing.
     """
+    tests, others = set(new.get("held_back") or ()), set(now.get("held_back") or ())
+    if tests and others and tests != others:
+        return ["its figures come from other texts; measure both with `fenliu classifier evaluate FILE` and compare"]
     ours, theirs = _flat(new.get("figures") or {}), _flat(now.get("figures") or {})
     if theirs and not ours:
         return ["it has no recorded figures; `fenliu classifier train` writes them"]

@@ -68,17 +68,17 @@ class Reading:
     topics: list[list[int]]
     scripts: NDArray[np.int64]
 
-    def features(self, label: str) -> Features:
-        """The features that a label is decided from."""
-        return self.tone if label in READ_FROM["tone"] else self.core
+    def features(self, form: str) -> Features:
+        """The features of one of the forms of READ_FROM."""
+        return self.tone if form == "tone" else self.core
 
-    def marks(self, label: str) -> NDArray[np.float32]:
-        """texts x SIGN_COLUMNS: 1 where a sign or topic was found that this label may use.
+    def marks(self, form: str) -> NDArray[np.float32]:
+        """texts x SIGN_COLUMNS: 1 where a sign or topic was found that labels read from this form may use.
 
         As with n-grams, each script has columns of its own.
         """
         matrix = np.zeros((len(self.texts), SIGN_COLUMNS), dtype=np.float32)
-        of_tone = label in READ_FROM["tone"]
+        of_tone = form == "tone"
         first = (self.scripts * (SIGN_COLUMNS // PARTS)).tolist()
         found = [
             (row, first[row] + place)
@@ -190,7 +190,7 @@ def logits_of(weights: Weights, reading: Reading) -> dict[str, NDArray[np.float3
     """Head → texts x slugs: what the weights say, before sharpness."""
     found = {}
     for form, heads in READ_FROM.items():
-        features, marks = reading.features(heads[0]), reading.marks(heads[0])
+        features, marks = reading.features(form), reading.marks(form)
         rows = weights.hashed[form][features.column].astype(np.float32)
         sums = np.add.reduceat(rows, features.offsets[:-1], axis=0)
         scaled = sums * (np.float32(UNIT) / np.sqrt(features.counts(), dtype=np.float32))[:, None]

@@ -46,6 +46,7 @@ MOST_ROUNDS = 400
 """Steps of the solver, which ends by itself before that. Stopped after 80, English loses two points of the category."""
 
 MOST_UNITS = np.iinfo(np.int16).max
+"""A weight beyond 32.767 is cut: it decides alone anyway. What the corpus teaches stays below 25."""
 
 _NEVER = -20.0
 """Bias of a slug that no example carries."""
@@ -133,11 +134,13 @@ def _with_folded_signs(everything: csr_matrix) -> csr_matrix:
 
 def matrix(reading: Reading, label: str) -> csr_matrix:
     """texts x (COLUMNS + SIGN_COLUMNS), exactly what serving multiplies with the weights."""
-    features = reading.features(label)
+    features = reading.features(PLACES[label][0])
     scale = np.repeat(1 / np.sqrt(features.counts()), features.counts()).astype(np.float32)
     grams = csr_matrix((scale, features.column, features.offsets), shape=(len(reading.texts), COLUMNS))
     grams.sum_duplicates()
-    return csr_matrix(hstack([grams, csr_matrix(reading.marks(label) * np.float32(SIGN_SCALE[label]))], format="csr"))
+    return csr_matrix(
+        hstack([grams, csr_matrix(reading.marks(PLACES[label][0]) * np.float32(SIGN_SCALE[label]))], format="csr")
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

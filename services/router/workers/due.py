@@ -22,7 +22,7 @@ from services.router.store import agents as agent_store
 from services.router.store import board, queues, shifts, tickets
 from services.router.store.news import News
 
-STAFF_KEPT = timedelta(seconds=20)
+STAFF_KEPT = timedelta(seconds=5)
 """How old the list of a desk's agents may be when a reason for waiting is told: a hint for people needs no more, and
 under overload reading ten thousand agents for every batch of overdue tickets would make the overload worse."""
 
@@ -126,7 +126,7 @@ class DueTimes:
         return reasons
 
     async def _staff_of(self, tx: Transaction, desk: tuple[str, str]) -> tuple[list[Agent], Known]:
-        self._staff = {known: kept for known, kept in self._staff.items() if tx.now - kept[0] < STAFF_KEPT}
+        self._staff = {there: kept for there, kept in self._staff.items() if tx.now - kept[0] < STAFF_KEPT}
         if desk not in self._staff:
             staff = await agent_store.load_desk_agents(tx, *desk)
             self._staff[desk] = (tx.now, [seen_at(agent, tx.now) for agent in staff], {})

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -151,6 +152,22 @@ async def test_update_rows_changes_each_row_by_its_key_and_no_other(db: Database
     async with db.read() as tx:
         rows = (await tx.execute(select(thing).order_by(thing.c.thing_id))).all()
         assert [tuple(row) for row in rows] == [("a", None, moment), ("b", 1, None), ("c", 3, None), ("d", 1, None)]
+
+
+async def test_text_too_long_for_its_column_is_never_cut(db: Database) -> None:
+    async with db.begin() as tx:
+        await tx.insert_rows(thing, [{"thing_id": "a", "number": 1}, {"thing_id": "c" * 64, "number": 1}])
+    for key, new in (({"number": 1, "thing_id": "a"}, "b" * 65), ({"thing_id": "c" * 65}, "d")):
+        with suppress(UnstorableValue):  # PostgreSQL refuses it; SQLite keeps texts of any length
+            async with db.begin() as tx:
+                await tx.update_rows(thing, [(key, {"thing_id": new})])
+    with suppress(UnstorableValue):
+        async with db.begin() as tx:
+            await tx.insert_rows(thing, [{"thing_id": "e" * 65, "number": 1}])
+    async with db.read() as tx:
+        kept = set((await tx.execute(select(thing.c.thing_id))).scalars())
+    refused = {"a", "c" * 64}
+    assert kept == (refused if db.dialect == "postgresql" else {"b" * 65, "c" * 64, "e" * 65})
 
 
 async def test_moments_come_back_aware_and_exact(db: Database) -> None:

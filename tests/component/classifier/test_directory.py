@@ -96,6 +96,14 @@ def test_worse_figures_compares_what_both_recorded(new: Any, now: Any, *, worse:
     assert bool(worse_figures({"figures": new}, {"figures": now})) == worse
 
 
+def test_figures_from_other_texts_are_not_compared_but_refused() -> None:
+    now = {"figures": {"accuracy": 0.9}, "held_back": {"zh_written/pass_12": 1155}}
+    other = {"figures": {"accuracy": 0.95}, "held_back": {"zh_written/pass_12": 1155, "zh_written/pass_39": 1329}}
+    (fault,) = worse_figures(other, now)
+    assert "other texts" in fault
+    assert worse_figures({**other, "held_back": now["held_back"]}, now) == []
+
+
 @pytest.mark.parametrize("said", ["", "[]", '{"model_version": 1}', '{"model_version": "../x"}', '{"previous": []}'])
 def test_current_json_that_names_no_version_is_refused(folder: Path, said: str) -> None:
     (folder / "current.json").write_text(said)

@@ -12,7 +12,8 @@ from fenliu.contracts import vocabulary
 from services.router.domain import queues, sla
 from services.router.domain.clocks import WIDENED
 from services.router.domain.policies import POLICIES
-from services.router.domain.ticket import Facts, Labels, Ticket
+from services.router.domain.ticket import Agent, Facts, Labels, Ticket
+from services.router.domain.waiting import waiting_reasons
 
 RECEIVED = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 SLA = files("services.router").joinpath("sla.toml").read_text(encoding="utf-8")
@@ -117,3 +118,18 @@ def test_override_names_the_bad_field() -> None:
     assert queues.override(queue, {"mode": "offer"}, POLICIES).mode == "offer"
     with pytest.raises(ValueError, match="level"):
         queues.override(queue, {"level": 2.0}, POLICIES)
+
+
+def test_reason_for_waiting_that_is_remembered_is_the_one_that_would_be_worked_out() -> None:
+    rules = parse_queues(QUEUES)
+    staff = [Agent("t", "a", "main", "a", skills={"order": 1.0}, presence="online", capacity=1)]
+    plain = replace(_ticket(Labels("order", "standard", "simple")), ticket_id="plain")
+    declined = replace(plain, ticket_id="declined", declined_by=("a",))
+    known: dict[tuple[object, ...], str] = {}
+    kept = waiting_reasons([plain], staff, rules, {}, known) | waiting_reasons([declined], staff, rules, {}, known)
+    assert (
+        kept == {"plain": "queued", "declined": "all_declined"} == waiting_reasons([plain, declined], staff, rules, {})
+    )
+    assert waiting_reasons([plain], [], rules, {}, known) == {"plain": "queued"}, (
+        "it was worked out for this staff once"
+    )
