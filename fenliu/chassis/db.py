@@ -171,24 +171,27 @@ class Transaction:
             found = await self.execute(insert.returning(*returning) if returning else insert, list(rows))
         return found.all() if returning else []
 
-    async def update_rows(self, table: Table, rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
+    async def update_rows(
+        self, table: Table, rows: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], *, sticky: tuple[str, ...] = ()
+    ) -> None:
         """Change rows of which each is found by its key, (key, new values); all name the same columns.
 
         Keys are distinct. The caller has locked the rows: they are not written in any order, and nobody is told which
         were not there.
+
+        sticky  flags that stay true where they are true.
         """
         if not rows:
             return
         keys, names = tuple(rows[0][0]), tuple(rows[0][1])
         if self.dialect == "postgresql":
-            given = {f"old_{name}": [key[name] for key, _ in rows] for name in keys}
+            given: Any = {f"old_{name}": [key[name] for key, _ in rows] for name in keys}
             given |= {f"new_{name}": [new[name] for _, new in rows] for name in names}
-            await self.execute(_update_from_arrays(table, keys, names), given)
         else:
-            each = [
+            given = [
                 {f"old_{n}": v for n, v in key.items()} | {f"new_{n}": v for n, v in new.items()} for key, new in rows
             ]
-            await self.execute(_update_by_key(table, keys, names), each)
+        await self.execute(_update_of(table, keys, names, sticky, arrays=self.dialect == "postgresql"), given)
 
     def emit(
         self,
@@ -369,22 +372,20 @@ def _insert_of_arrays(
 
 
 @cache
-def _update_from_arrays(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Executable:
-    """UPDATE … FROM unnest(array of each column): one execution whatever the number of rows."""
+def _update_of(
+    table: Table, keys: tuple[str, ...], names: tuple[str, ...], sticky: tuple[str, ...], *, arrays: bool
+) -> Executable:
+    """UPDATE … FROM unnest(array of each column), one execution whatever the number of rows; or one to run per row."""
     types = {f"old_{name}": table.c[name].type for name in keys} | {f"new_{name}": table.c[name].type for name in names}
-    arrays = [_array(name, kind) for name, kind in types.items()]
-    columns = [column(name, kind) for name, kind in types.items()]
-    given = func.unnest(*arrays).table_valued(*columns).render_derived(name="given")
-    found = (table.c[name] == given.c[f"old_{name}"] for name in keys)
-    return update(table).where(*found).values({name: given.c[f"new_{name}"] for name in names})
-
-
-@cache
-def _update_by_key(table: Table, keys: tuple[str, ...], names: tuple[str, ...]) -> Executable:
-    found = (table.c[name] == bindparam(f"old_{name}", type_=table.c[name].type) for name in keys)
-    return (
-        update(table).where(*found).values({name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names})
-    )
+    given: Any = {name: bindparam(name, type_=kind) for name, kind in types.items()}
+    if arrays:
+        columns = [column(name, kind) for name, kind in types.items()]
+        unnested = func.unnest(*(_array(name, kind) for name, kind in types.items())).table_valued(*columns)
+        given = unnested.render_derived(name="given").c
+    values = {
+        name: or_(table.c[name], given[f"new_{name}"]) if name in sticky else given[f"new_{name}"] for name in names
+    }
+    return update(table).where(*(table.c[name] == given[f"old_{name}"] for name in keys)).values(values)
 
 
 def in_keys(columns: Sequence[ColumnElement[Any]], keys: Iterable[tuple[Any, ...]]) -> ColumnElement[bool]:

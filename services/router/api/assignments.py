@@ -191,7 +191,8 @@ async def _transfer(tx: Transaction, parts: Parts, ticket: Ticket, who: Who, bod
     if target.desk_id != ticket.desk_id or not target.available:
         raise AgentUnavailable()
     action = "assign" if ticket.state == "waiting" else "give"
+    stays = ticket.pinned and ticket.agent_id == target.agent_id
     return apply(
         ticket, action, who, tx.now, reason=body.reason or "transferred", agent_id=target.agent_id,
-        agent_name=target.name, pinned=who == "supervisor", **_note(body),
+        agent_name=target.name, pinned=stays or who == "supervisor", **_note(body),
     )  # fmt: skip

@@ -127,7 +127,8 @@ async def _update_tickets(tx: Transaction, changes: Sequence[Change], by_dispatc
         row["tier"] = change.after.labels.tier if change.after.labels else ""
         row["dirty"] = not by_dispatcher and "waiting" in (change.before.state, change.after.state)
         rows.append(({"ticket_id": change.before.ticket_id, "version": change.before.version}, row))
-    await tx.update_rows(tickets, rows)
+    # What somebody else changed stays marked until the dispatcher has read it; itself it has just locked what it read.
+    await tx.update_rows(tickets, rows, sticky=() if by_dispatcher else ("dirty",))
 
 
 async def _insert_history(tx: Transaction, steps: Sequence[tuple[Ticket, str]]) -> None:

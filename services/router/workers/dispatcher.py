@@ -270,11 +270,11 @@ class Dispatcher:
             await asyncio.sleep(0)  # heartbeats and requests come in between
             started = process_time()
         given = len(await self._carry_out(mirror, decisions)) if decisions else 0
-        # A decision that lost is not planned again before its row is read again; that one is dirty, or not waiting.
         full = len(decisions) == self._pace.batch
         self._behind |= full
-        mirror.stale = mirror.stale and full
-        mirror.stale = mirror.stale or bool(mirror.held)  # what waits for its known agent is weighed again by the poll
+        # Where a decision lost, another ticket may have stood back for it; what waits for its known agent is weighed
+        # again by the poll.
+        mirror.stale = full or given < len(decisions) or bool(mirror.held)
         return given
 
     async def _carry_out(self, mirror: Mirror, decisions: Sequence[Decision]) -> list[Change]:

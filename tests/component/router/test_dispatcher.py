@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from sqlalchemy import update
@@ -12,13 +13,16 @@ from fenliu.chassis.db import Database
 from fenliu.chassis.notices import Notices
 from fenliu.chassis.worker import Loop
 from fenliu.contracts import events
+from services.router.domain.engine import Decision
 from services.router.domain.policies import POLICIES
 from services.router.domain.queues import Queue
-from services.router.domain.transitions import apply
+from services.router.domain.transitions import Change, apply
 from services.router.store import decisions, dispatch, tickets
 from services.router.store import queues as queue_store
 from services.router.tables import desks
+from services.router.tables import tickets as tickets_table
 from services.router.workers.dispatcher import DispatcherLoop
+from services.router.workers.mirror import Mirror
 from tests.component.router.lab import TENANT, World
 
 
@@ -252,6 +256,42 @@ async def test_dirty_marks_are_gone_when_nothing_changes_any_more(world: World) 
         held = list(world.dispatcher.mirrors)
         assert await dispatch.load_dirty_tickets(tx, held, 10) == []
         assert await dispatch.load_dirty_agents(tx, held, 10) == []
+
+
+async def test_change_that_the_dispatcher_has_not_read_stays_marked_when_another_follows(world: World) -> None:
+    await world.queue("k")
+    await world.hire("ann", online=False)
+    await world.settle()  # nobody is there: the dispatcher knows that it waits
+    for action, who in (("assign", "supervisor"), ("note", "clock")):
+        change = apply(await world.ticket("k"), action, who, world.clock.now(), agent_id="ann", agent_name="Ann")
+        async with world.db.begin() as tx:
+            await tickets.record(tx, [change])
+    async with world.db.read() as tx:
+        assert [one.state for one in await dispatch.load_dirty_tickets(tx, list(world.dispatcher.mirrors), 10)] == [
+            "assigned"
+        ]
+
+
+async def test_place_that_a_lost_decision_leaves_goes_to_the_next_ticket(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.queue("k1", "k2")
+    await world.settle()
+    await world.hire("ann", capacity=1)
+    carry_out = world.dispatcher._carry_out
+
+    async def after_somebody_else(mirror: Mirror, decisions: Sequence[Decision]) -> list[Change]:
+        monkeypatch.undo()
+        lost = await world.ticket(decisions[0].ticket_id)
+        async with world.db.begin() as tx:
+            await tickets.record(tx, [apply(lost, "cancel", "customer", world.clock.now())])
+            await tx.execute(update(tickets_table).values(dirty=False))
+        return await carry_out(mirror, decisions)
+
+    monkeypatch.setattr(world.dispatcher, "_carry_out", after_somebody_else)
+    await world.dispatcher.step()
+    await world.dispatcher.step()
+    assert sorted([(await world.state("k1"))[0], (await world.state("k2"))[0]]) == ["assigned", "cancelled"]
 
 
 async def test_ticket_changed_twice_from_one_version_is_impossible(world: World) -> None:

@@ -20,6 +20,9 @@ CHUNKS = 4
 MOST_SEEDS = 100
 """A planted bug must be found within so many."""
 
+FOUND_BY_THE_LONG_RUN = (801, 984, 2038)
+"""Seeds of it with which a defect came to light."""
+
 SOAK_CHUNK = 100
 SOAK_CHUNKS = -(-int(os.environ.get("FENLIU_TEST_SIMULATION_SEEDS", "2500")) // SOAK_CHUNK)
 
@@ -40,6 +43,11 @@ async def test_every_seed_keeps_every_invariant(simulation: Simulation, chunk: i
             await simulation.run(seed)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
+
+
+@pytest.mark.parametrize("seed", FOUND_BY_THE_LONG_RUN)
+async def test_seed_that_the_long_run_once_failed_on_keeps_every_invariant(simulation: Simulation, seed: int) -> None:
+    await simulation.run(seed)
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
