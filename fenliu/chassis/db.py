@@ -22,7 +22,6 @@ from typing import Any, Literal, Protocol, TypeVar
 import asyncpg  # type: ignore[import-untyped]
 from google.protobuf.message import Message
 from sqlalchemy import (
-    BindParameter,
     Column,
     ColumnElement,
     CursorResult,
@@ -31,6 +30,7 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    TableValuedAlias,
     TypeDecorator,
     and_,
     bindparam,
@@ -351,10 +351,15 @@ def padded(values: Iterable[V]) -> list[V]:
     return ordered + ordered[-1:] * ((1 << (len(ordered) - 1).bit_length()) - len(ordered))
 
 
-def _array(name: str, kind: TypeEngine[Any]) -> BindParameter[Any]:
-    """A parameter for one column's values. Texts without their length: cast to it, one too long would be cut in silence
-    instead of refused."""
-    return bindparam(name, type_=postgresql.ARRAY(String() if type(kind) is String else kind))
+def _given(types: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
+    """The rows of one array per column, with their number as `place`. Texts without their length: cast to it, one too
+    long would be cut in silence instead of refused."""
+    arrays = [
+        bindparam(name, type_=postgresql.ARRAY(String() if type(kind) is String else kind))
+        for name, kind in types.items()
+    ]
+    columns = [column(name, kind) for name, kind in types.items()]
+    return func.unnest(*arrays).table_valued(*columns, with_ordinality="place").render_derived(name="given")
 
 
 @cache
@@ -362,9 +367,7 @@ def _insert_of_arrays(
     table: Table, names: tuple[str, ...], new_only: bool, returning: tuple[Column[Any], ...]
 ) -> Executable:
     """INSERT … SELECT … FROM unnest(array of each column), ordered as the arrays are."""
-    arrays = [_array(name, table.c[name].type) for name in names]
-    columns = [column(name, table.c[name].type) for name in names]
-    given = func.unnest(*arrays).table_valued(*columns, with_ordinality="place").render_derived(name="given")
+    given = _given({name: table.c[name].type for name in names})
     ordered = select(*(given.c[name] for name in names)).order_by(given.c.place)
     insert = postgresql.insert(table).from_select(list(names), ordered, include_defaults=False)
     insert = insert.on_conflict_do_nothing() if new_only else insert
@@ -377,11 +380,7 @@ def _update_of(
 ) -> Executable:
     """UPDATE … FROM unnest(array of each column), one execution whatever the number of rows; or one to run per row."""
     types = {f"old_{name}": table.c[name].type for name in keys} | {f"new_{name}": table.c[name].type for name in names}
-    given: Any = {name: bindparam(name, type_=kind) for name, kind in types.items()}
-    if arrays:
-        columns = [column(name, kind) for name, kind in types.items()]
-        unnested = func.unnest(*(_array(name, kind) for name, kind in types.items())).table_valued(*columns)
-        given = unnested.render_derived(name="given").c
+    given: Any = _given(types).c if arrays else {name: bindparam(name, type_=kind) for name, kind in types.items()}
     values = {
         name: or_(table.c[name], given[f"new_{name}"]) if name in sticky else given[f"new_{name}"] for name in names
     }

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from services.classifier.domain.label import LABELS, READ_FROM
+from services.classifier.domain.label import HEADS, LABELS, READ_FROM
 from services.classifier.domain.text import is_nothing_to_act_on
 from services.classifier.model.corpus import Example
 from services.classifier.model.duplicate import near_duplicates
@@ -33,7 +33,7 @@ def calibrated(weights: Weights, examples: Sequence[Example]) -> Weights:
     all_logits = logits_of(weights, reading)
     bias, sharpness = dict(weights.bias), dict(weights.sharpness)
     for label in LABELS:
-        rows, truth = _usable(examples, reading, label)
+        rows, truth = usable(examples, reading, label)
         if not len(rows):
             continue
         logits = all_logits[label][rows].astype(np.float64)
@@ -67,14 +67,15 @@ def _weights_like(truth: NDArray[np.int64], like: NDArray[np.int64] | None) -> N
     return weight
 
 
-def _usable(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows whose label is known and decided by the weights, and the places of their slugs."""
+def usable(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows whose label is known and decided by the weights, and the places of their slugs. Texts that the rule settles
+    never reach the weights; learned, they would make every text without a known word unclear."""
     rows = [
         row
         for row, example in enumerate(examples)
         if label in example.labels and (label in READ_FROM["tone"] or not is_nothing_to_act_on(reading.cores[row]))
     ]
-    truth = [LABELS[label].index(examples[row].labels[label]) for row in rows]
+    truth = [HEADS[label].index(examples[row].labels[label]) for row in rows]
     return np.array(rows, dtype=np.int64), np.array(truth, dtype=np.int64)
 
 

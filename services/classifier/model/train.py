@@ -21,9 +21,8 @@ from scipy.sparse import csr_matrix, hstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from services.classifier.domain.label import HEADS, READ_FROM
-from services.classifier.domain.text import is_nothing_to_act_on
-from services.classifier.model.calibrate import calibrated, counted, split
+from services.classifier.domain.label import HEADS
+from services.classifier.model.calibrate import calibrated, counted, split, usable
 from services.classifier.model.corpus import Example, data_version, load_corpus
 from services.classifier.model.directory import WorseModel, promote
 from services.classifier.model.feature import COLUMNS, PARTS
@@ -81,20 +80,12 @@ def _fit(examples: Sequence[Example], reading: Reading, label: str) -> tuple[NDA
     coefficients = np.zeros((COLUMNS + SIGN_COLUMNS, len(slugs)), dtype=np.float32)
     # a script without this label: every text gets its first slug
     bias = np.tile(np.where(np.arange(len(slugs)), _NEVER, 0).astype(np.float32), (PARTS, 1))
-    # Texts that the rule settles never reach the weights; left in, they make every text without a known word unclear.
-    rows = np.array(
-        [
-            row
-            for row, example in enumerate(examples)
-            if label in example.labels and (label in READ_FROM["tone"] or not is_nothing_to_act_on(reading.cores[row]))
-        ],
-        dtype=np.int64,
-    )
+    rows, slug_of = usable(examples, reading, label)
     everything = _with_folded_signs(matrix(reading, label)) if len(rows) else None
     half = SIGN_COLUMNS // PARTS
     for scripts in [tuple(range(PARTS))] if label in TOGETHER else [(script,) for script in range(PARTS)]:
-        ours = rows[np.isin(reading.scripts[rows], scripts)]
-        truth = np.array([slugs.index(examples[row].labels[label]) for row in ours])
+        of_script = np.isin(reading.scripts[rows], scripts)
+        ours, truth = rows[of_script], slug_of[of_script]
         if everything is None or len(set(truth.tolist())) < 2:
             continue
         weight = np.array([examples[row].weight for row in ours])
@@ -134,13 +125,13 @@ def _with_folded_signs(everything: csr_matrix) -> csr_matrix:
 
 def matrix(reading: Reading, label: str) -> csr_matrix:
     """texts x (COLUMNS + SIGN_COLUMNS), exactly what serving multiplies with the weights."""
-    features = reading.features(PLACES[label][0])
+    form, _ = PLACES[label]
+    features = reading.features(form)
     scale = np.repeat(1 / np.sqrt(features.counts()), features.counts()).astype(np.float32)
     grams = csr_matrix((scale, features.column, features.offsets), shape=(len(reading.texts), COLUMNS))
     grams.sum_duplicates()
-    return csr_matrix(
-        hstack([grams, csr_matrix(reading.marks(PLACES[label][0]) * np.float32(SIGN_SCALE[label]))], format="csr")
-    )
+    signs = reading.marks(form) * np.float32(SIGN_SCALE[label])
+    return csr_matrix(hstack([grams, csr_matrix(signs)], format="csr"))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -209,32 +209,17 @@ async def _update_agents(tx: Transaction, changes: Sequence[Change], by_dispatch
 
 async def update_checks(tx: Transaction, times: Mapping[str, datetime | None]) -> None:
     """Set when these tickets must be looked at next. Not a change: nobody is told. The rows must be locked."""
-    if times:
-        statement = (
-            update(tickets)
-            .where(tickets.c.ticket_id == bindparam("id"))
-            .values(next_check_at=bindparam("at", type_=tickets.c.next_check_at.type))
-        )
-        await tx.execute(statement, [{"id": ticket_id, "at": at} for ticket_id, at in sorted(times.items())])
+    await tx.update_rows(tickets, [({"ticket_id": key}, {"next_check_at": at}) for key, at in times.items()])
 
 
 async def update_announced(tx: Transaction, found: Mapping[str, tuple[Facts, datetime]]) -> None:
-    """Note facts and time of receipt of tickets that something else had made before their opening record."""
-    if found:
-        statement = (
-            update(tickets)
-            .where(tickets.c.ticket_id == bindparam("id"))
-            .values(
-                facts=bindparam("f"),
-                announced=True,
-                received_at=bindparam("at", type_=tickets.c.received_at.type),
-            )
-        )
-        rows = [
-            {"id": ticket_id, "at": at, "f": column_values(_facts_only(facts, at), ("facts",))["facts"]}
-            for ticket_id, (facts, at) in sorted(found.items())
-        ]
-        await tx.execute(statement, rows)
+    """Note facts and time of receipt of tickets that something else had made before their opening record. The rows must
+    be locked."""
+    rows = [
+        ({"ticket_id": key}, column_values(_facts_only(facts, at), ("facts", "received_at")) | {"announced": True})
+        for key, (facts, at) in found.items()
+    ]
+    await tx.update_rows(tickets, rows)
 
 
 def _facts_only(facts: Facts, at: datetime) -> Ticket:
